@@ -1,0 +1,146 @@
+"""What the relay needs from the outside, as contracts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
+
+    from gateway_svc.domain.endpoint import Endpoint
+    from gateway_svc.domain.headers import Headers
+    from gateway_svc.domain.key_name import KeyName
+    from svc_runtime.secret_bytes import SecretBytes
+    from svc_runtime.spiffe_id import SpiffeId
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRequest:
+    """What the gateway tells the key service of a call; see `AcquireLeaseRequest` of the contract."""
+
+    request_id: str
+    key: KeyName
+    app: SpiffeId
+    endpoint: str
+    model: str
+    source_ip: str
+    body_sha256: bytes
+    token_bound: int
+    app_token: SecretBytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to use one key for one request.
+
+    Attributes:
+        ciphertext: The key as Vault's transit engine sealed it.
+        expire_time: A key that was not opened by then must not be.
+    """
+
+    lease_id: str
+    key_version: int
+    grant: str
+    expire_time: datetime
+    ciphertext: str = field(repr=False)
+
+
+class LeaseOutcome(StrEnum):
+    """How a leased request ended."""
+
+    SERVED = "served"
+    KEY_REJECTED = "key_rejected"
+    UPSTREAM_FAILED = "upstream_failed"
+    CANCELLED = "cancelled"
+    UNUSED = "unused"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSettlement:
+    """What became of a lease; see `LeaseSettlement` of the contract."""
+
+    lease_id: str
+    request_id: str
+    key: str
+    grant: str
+    app: str
+    outcome: LeaseOutcome
+    input_tokens: int = 0
+    output_tokens: int = 0
+    http_status: int = 0
+    openai_request_id: str = ""
+
+
+class KeyLeaser(Protocol):
+    """The key service."""
+
+    async def acquire(self, request: LeaseRequest, timeout_seconds: float) -> Lease:
+        """Return a lease for one request.
+
+        Raises:
+            ServiceError: The key service's refusal, or `KeyServiceUnavailableError`.
+        """
+
+    def settle(self, settlement: LeaseSettlement) -> None:
+        """Report what became of a lease, some time soon. Does not wait and does not fail."""
+
+
+class KeyOpener(Protocol):
+    """The gateway's half of the dual control: opens sealed keys."""
+
+    async def open(
+        self, request: LeaseRequest, lease: Lease, timeout_seconds: float
+    ) -> SecretBytes:
+        """Return the plaintext of the key that *request* named, by exactly one decrypt.
+
+        Raises:
+            SealedKeyUnusableError: What was leased does not open under that name.
+            VaultUnavailableError: Vault cannot answer.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """A request to OpenAI, without its credential."""
+
+    method: str
+    endpoint: Endpoint
+    query: str
+    headers: Headers
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamAnswer:
+    """OpenAI's answer, as far as it has come.
+
+    Attributes:
+        headers: All of them, as they came.
+        body: The pieces of the body as they come. Raises `UpstreamUnavailableError` or
+            `UpstreamTimedOutError` when it breaks off.
+    """
+
+    status: int
+    headers: Headers
+    body: AsyncIterator[bytes] = field(repr=False)
+
+
+class Upstream(Protocol):
+    """OpenAI."""
+
+    def send(
+        self, request: UpstreamRequest, api_key: SecretBytes, timeout_seconds: float
+    ) -> AbstractAsyncContextManager[UpstreamAnswer]:
+        """Send *request* with *api_key* and enter with the head of the answer.
+
+        The plaintext is kept no longer than until the request's headers are written. Leaving the
+        context before the body's end closes the connection.
+
+        Raises:
+            UpstreamUnavailableError: OpenAI cannot be reached.
+            UpstreamTimedOutError: It did not answer within *timeout_seconds*.
+        """

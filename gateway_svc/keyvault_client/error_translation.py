@@ -1,0 +1,47 @@
+"""The key service's statuses as this service's errors, by their reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gateway_svc.domain import errors
+from svc_runtime.error_details import field_violation_of, reason_of
+from svc_runtime.jwt_verifier import IssuerUnavailableError
+from svc_runtime.service_error import InvalidFieldError, ServiceError
+from svc_runtime.vault.errors import VaultUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import grpc
+
+BY_REASON: Final[Mapping[str, Callable[[], ServiceError]]] = {
+    error.reason: error
+    for error in (
+        errors.NotGrantedError,
+        errors.GrantRevokedError,
+        errors.GrantExpiredError,
+        errors.SourceNotGrantedError,
+        errors.EndpointNotGrantedError,
+        errors.ModelNotGrantedError,
+        errors.AppProofInvalidError,
+        IssuerUnavailableError,
+        VaultUnavailableError,
+    )
+} | {
+    # The record is there and cannot be read: to the app it is the key that is unusable.
+    "KEY_RECORD_UNREADABLE": errors.SealedKeyUnusableError,
+}
+
+
+def to_service_error(error: grpc.aio.AioRpcError) -> ServiceError:
+    """Return what *error*, from the key service, is to the app.
+
+    Whatever is not a decision of the key service is an outage, its refusal of this gateway
+    included: the app has done nothing wrong then.
+    """
+    violation = field_violation_of(error)
+    if violation is not None:
+        field, rule = violation
+        return InvalidFieldError(field, rule)
+    return BY_REASON.get(reason_of(error) or "", errors.KeyServiceUnavailableError)()

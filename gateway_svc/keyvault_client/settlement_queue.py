@@ -1,0 +1,119 @@
+"""Settlements on their way to the key service: in batches, off the path of requests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import grpc
+import structlog
+from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
+from keyturn.keyvault.v1.key_lease_service_pb2_grpc import KeyLeaseServiceStub
+
+from gateway_svc.domain.ports import LeaseOutcome
+
+if TYPE_CHECKING:
+    from gateway_svc.domain.ports import LeaseSettlement
+    from svc_runtime.grpc_channel import ReloadingChannel
+
+_log = structlog.get_logger()
+
+_BATCH: Final = 500  # of at most 1,000 that the contract allows
+_PAUSE_SECONDS: Final = 0.2  # lets a batch gather
+_RETRY_SECONDS: Final = 1.0
+_SEND_SECONDS: Final = 5.0
+# A key service that is away for minutes under load. What does not fit is settled by the key
+# service itself, at its reservation.
+_MAX_WAITING: Final = 100_000
+
+_OUTCOME: Final = {
+    LeaseOutcome.SERVED: lease_pb.LEASE_OUTCOME_SERVED,
+    LeaseOutcome.KEY_REJECTED: lease_pb.LEASE_OUTCOME_KEY_REJECTED,
+    LeaseOutcome.UPSTREAM_FAILED: lease_pb.LEASE_OUTCOME_UPSTREAM_FAILED,
+    LeaseOutcome.CANCELLED: lease_pb.LEASE_OUTCOME_CANCELLED,
+    LeaseOutcome.UNUSED: lease_pb.LEASE_OUTCOME_UNUSED,
+}
+
+
+class SettlementQueue:
+    """Sends settlements, repeats a batch that did not arrive, and loses the oldest when full.
+
+    Repeating is safe: a settlement counts once by its lease id.
+    """
+
+    def __init__(self, channel: ReloadingChannel) -> None:
+        self._channel = channel
+        self._waiting: deque[LeaseSettlement] = deque()
+        self._lost_count = 0
+        self._is_wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def put(self, settlement: LeaseSettlement) -> None:
+        """Take *settlement* along with the next batch."""
+        if len(self._waiting) >= _MAX_WAITING:
+            self._waiting.popleft()
+            self._lost_count += 1
+        self._waiting.append(settlement)
+        self._is_wanted.set()
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._task = asyncio.create_task(self._send_for_ever())
+
+    async def close(self) -> None:
+        """Stop, after one last attempt to send what waits."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        while self._waiting and await self._send_batch():
+            pass
+        if self._waiting:
+            _log.warning("settlements_lost", count=len(self._waiting))
+
+    async def _send_for_ever(self) -> None:
+        while True:
+            await self._is_wanted.wait()
+            await asyncio.sleep(_PAUSE_SECONDS)
+            self._is_wanted.clear()
+            while self._waiting:
+                if not await self._send_batch():
+                    await asyncio.sleep(_RETRY_SECONDS)
+            if self._lost_count:
+                _log.warning("settlements_lost", count=self._lost_count)
+                self._lost_count = 0
+
+    async def _send_batch(self) -> bool:
+        """Send what fits into one call; return whether it is done with."""
+        batch = [self._waiting[i] for i in range(min(_BATCH, len(self._waiting)))]
+        stub = KeyLeaseServiceStub(self._channel.channel())
+        request = lease_pb.SettleLeaseRequest(settlements=[_message(s) for s in batch])
+        try:
+            await stub.SettleLease(request, timeout=_SEND_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
+                return False
+            # Repeating what the key service finds malformed would block the queue for ever.
+            _log.error("settlements_refused", count=len(batch))
+        for settlement in batch:
+            # Taken off by identity: a full queue may have dropped its oldest meanwhile.
+            if self._waiting and self._waiting[0] is settlement:
+                self._waiting.popleft()
+        return True
+
+
+def _message(settlement: LeaseSettlement) -> lease_pb.LeaseSettlement:
+    return lease_pb.LeaseSettlement(
+        lease_id=settlement.lease_id,
+        request_id=settlement.request_id,
+        key=settlement.key,
+        grant=settlement.grant,
+        app=settlement.app,
+        outcome=_OUTCOME[settlement.outcome],
+        input_tokens=settlement.input_tokens,
+        output_tokens=settlement.output_tokens,
+        http_status=settlement.http_status,
+        openai_request_id=settlement.openai_request_id,
+    )

@@ -1,0 +1,1 @@
+"""The gateway's door to Vault: transit decrypt, and nothing else."""

@@ -1,0 +1,59 @@
+"""Opens sealed keys by Vault's transit engine."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Final, cast
+
+from hvac.api.secrets_engines import Transit
+
+from gateway_svc.domain.errors import SealedKeyUnusableError
+from svc_runtime.secret_bytes import SecretBytes
+from svc_runtime.vault.errors import VaultBadRequestError
+
+if TYPE_CHECKING:
+    from gateway_svc.domain.ports import Lease, LeaseRequest
+    from svc_runtime.vault.session import VaultSession
+
+_MOUNT: Final = "keyturn-transit"
+_TRANSIT_KEY: Final = "openai"
+
+
+class TransitOpener:
+    """`KeyOpener` on the derived transit key. Caches nothing: every opening is a decrypt."""
+
+    def __init__(self, session: VaultSession) -> None:
+        self._session = session
+
+    async def open(
+        self, request: LeaseRequest, lease: Lease, timeout_seconds: float
+    ) -> SecretBytes:
+        """Return the plaintext; see `KeyOpener.open`.
+
+        The derivation context is the name that the app asked for, never anything that the lease
+        says: a record that was copied under another key's name does not open.
+        """
+        try:
+            answer = await self._session.call(
+                lambda adapter: Transit(adapter).decrypt_data(
+                    _TRANSIT_KEY,
+                    ciphertext=lease.ciphertext,
+                    context=base64.b64encode(str(request.key).encode()).decode(),
+                    mount_point=_MOUNT,
+                ),
+                {
+                    "X-Keyturn-Request-Id": request.request_id,
+                    "X-Keyturn-Lease": lease.lease_id,
+                    "X-Keyturn-App": str(request.app),
+                    "X-Keyturn-Key": str(request.key),
+                },
+                timeout_seconds=timeout_seconds,
+            )
+            return SecretBytes(
+                base64.b64decode(cast("dict[str, str]", answer["data"])["plaintext"])
+            )
+        except (VaultBadRequestError, KeyError, ValueError, binascii.Error):
+            pass
+        # Here, not inside `except`: a decoding error holds what it could not decode.
+        raise SealedKeyUnusableError

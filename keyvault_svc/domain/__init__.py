@@ -1,0 +1,1 @@
+"""The rules of custody, consent and leases. Pure: no transport, no vendor, no I/O of its own."""

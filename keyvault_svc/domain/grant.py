@@ -1,0 +1,163 @@
+"""Grants: an owner's recorded consent that one app may use one key."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import TYPE_CHECKING, Final, Self
+
+from svc_runtime.service_error import InvalidFieldError
+from svc_runtime.spiffe_id import SpiffeId
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EVERYTHING: Final = "*"
+MAX_ENTRIES: Final = 100  # per list of a grant; keeps a record far below Vault's 1 MiB entry limit
+
+# OpenAI's model names, fine-tuned ones included (`ft:gpt-4o:org::id`); a prefix may end in `*`.
+_MODEL: Final = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._:/-]{0,127})?\*?")
+_ENDPOINT: Final = re.compile(r"[a-z0-9][a-z0-9_-]*(?:/[A-Za-z0-9_-]+)*")
+_MAX_ENDPOINT: Final = 256  # characters
+
+# Endpoints whose requests name the model in the body. A request to one of them that names none
+# cannot slip past a grant that limits models.
+_ENDPOINTS_WITH_A_MODEL: Final = (
+    "audio",
+    "chat/completions",
+    "completions",
+    "embeddings",
+    "images",
+    "moderations",
+    "realtime",
+    "responses",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GrantTerms:
+    """What a grant allows.
+
+    Attributes:
+        app: The app that may use the key.
+        models: Model names, prefixes that end in `*`, or `*` alone for every model.
+        endpoints: Paths after `/v1/`; each covers what lies below it; `*` is every endpoint.
+        source_cidrs: Networks to call from; empty for anywhere.
+        expire_time: When it ends by itself; None for never.
+    """
+
+    app: SpiffeId
+    models: tuple[str, ...]
+    endpoints: tuple[str, ...]
+    source_cidrs: tuple[IPv4Network | IPv6Network, ...] = ()
+    expire_time: datetime | None = None
+
+    @classmethod
+    def parse(
+        cls,
+        *,
+        app: str,
+        models: Sequence[str],
+        endpoints: Sequence[str],
+        source_cidrs: Sequence[str],
+        expire_time: datetime | None,
+    ) -> Self:
+        """Check terms that come from outside.
+
+        Raises:
+            InvalidFieldError: A term breaks its rule; it names the field.
+        """
+        return cls(
+            _parse_app(app),
+            _parse_entries("grant.models", models, _MODEL),
+            _parse_entries("grant.endpoints", endpoints, _ENDPOINT),
+            _parse_cidrs(source_cidrs),
+            expire_time,
+        )
+
+    def allow_source(self, source: IPv4Address | IPv6Address) -> bool:
+        """Tell whether a call may come from *source*."""
+        return not self.source_cidrs or any(source in network for network in self.source_cidrs)
+
+    def allow_endpoint(self, endpoint: str) -> bool:
+        """Tell whether *endpoint*, a path after `/v1/`, may be called."""
+        return any(
+            entry == EVERYTHING or endpoint == entry or endpoint.startswith(entry + "/")
+            for entry in self.endpoints
+        )
+
+    def allow_model(self, model: str, endpoint: str) -> bool:
+        """Tell whether *model* may be used at *endpoint*; an empty *model* is none named."""
+        if EVERYTHING in self.models:
+            return True
+        if not model:
+            return not any(
+                endpoint == e or endpoint.startswith(e + "/") for e in _ENDPOINTS_WITH_A_MODEL
+            )
+        return any(
+            model.startswith(entry[:-1]) if entry.endswith("*") else model == entry
+            for entry in self.models
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A consent: its terms, who gave it when, and who withdrew it when."""
+
+    grant_id: str
+    terms: GrantTerms
+    create_time: datetime
+    creator: str
+    revoke_time: datetime | None = None
+    revoker: str = ""
+
+    def is_expired(self, now: datetime) -> bool:
+        """Tell whether the grant ended by itself."""
+        return self.terms.expire_time is not None and now >= self.terms.expire_time
+
+    def is_active(self, now: datetime) -> bool:
+        """Tell whether the grant is neither revoked nor expired."""
+        return self.revoke_time is None and not self.is_expired(now)
+
+    def revoked(self, now: datetime, revoker: str) -> Grant:
+        """Return the grant as withdrawn; a withdrawn one keeps its first revoke time."""
+        if self.revoke_time is not None:
+            return self
+        return replace(self, revoke_time=now, revoker=revoker)
+
+
+def _parse_app(app: str) -> SpiffeId:
+    try:
+        return SpiffeId.parse(app)
+    except ValueError:
+        pass
+    raise InvalidFieldError("grant.app", "must be a SPIFFE ID: spiffe://<trust domain>/<path>")
+
+
+def _parse_entries(field: str, entries: Sequence[str], form: re.Pattern[str]) -> tuple[str, ...]:
+    if not entries:
+        raise InvalidFieldError(field, "must have at least one entry; '*' stands for every one")
+    if len(entries) > MAX_ENTRIES:
+        raise InvalidFieldError(field, f"must have at most {MAX_ENTRIES} entries")
+    for entry in entries:
+        if entry == EVERYTHING:
+            continue
+        if not entry or len(entry) > _MAX_ENDPOINT or not form.fullmatch(entry):
+            raise InvalidFieldError(
+                field, "an entry is malformed; see the API's comments for its form"
+            )
+    return tuple(dict.fromkeys(entries))
+
+
+def _parse_cidrs(cidrs: Sequence[str]) -> tuple[IPv4Network | IPv6Network, ...]:
+    if len(cidrs) > MAX_ENTRIES:
+        raise InvalidFieldError("grant.source_cidrs", f"must have at most {MAX_ENTRIES} entries")
+    try:
+        return tuple(ip_network(cidr) for cidr in cidrs)
+    except ValueError:
+        pass
+    raise InvalidFieldError(
+        "grant.source_cidrs", "each entry must be a network without host bits, like 10.1.0.0/16"
+    )

@@ -1,0 +1,138 @@
+"""Leases: the right to use one key for one request, and the decision whether to give it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING
+
+from keyvault_svc.domain.errors import (
+    EndpointNotGrantedError,
+    GrantExpiredError,
+    GrantRevokedError,
+    ModelNotGrantedError,
+    NotGrantedError,
+    SourceNotGrantedError,
+)
+from keyvault_svc.domain.names import KeyName
+from svc_runtime.secret_bytes import SecretBytes
+from svc_runtime.spiffe_id import SpiffeId
+
+if TYPE_CHECKING:
+    from keyvault_svc.domain.grant import Grant
+    from keyvault_svc.domain.key_record import KeyRecord
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRequest:
+    """What a gateway asks for on an app's behalf.
+
+    Attributes:
+        endpoint: OpenAI path after `/v1/`, without query.
+        model: The model named by the request; empty for none.
+        body_sha256: SHA-256 of the request body, 32 bytes.
+        token_bound: The most tokens that the request can cost; 0 for not bounded.
+        app_token: The app's own bearer token, if it sent one.
+    """
+
+    request_id: str
+    key: KeyName
+    app: SpiffeId
+    endpoint: str
+    model: str
+    source_ip: IPv4Address | IPv6Address
+    body_sha256: bytes
+    token_bound: int
+    app_token: SecretBytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to use one key for one request.
+
+    Attributes:
+        ciphertext: The sealed key; only a gateway's Vault identity can open it.
+        expire_time: A key that was not opened by then must not be.
+    """
+
+    lease_id: str
+    key: KeyName
+    key_version: int
+    grant_id: str
+    expire_time: datetime
+    ciphertext: str = field(repr=False)
+
+
+class LeaseOutcome(StrEnum):
+    """How a leased request ended."""
+
+    SERVED = "served"
+    KEY_REJECTED = "key_rejected"
+    UPSTREAM_FAILED = "upstream_failed"
+    CANCELLED = "cancelled"
+    UNUSED = "unused"
+    UNSETTLED = "unsettled"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSettlement:
+    """What became of one lease.
+
+    Attributes:
+        input_tokens: Prompt tokens as OpenAI reported them, or the reservation when unsettled.
+        http_status: OpenAI's answer; 0 for none.
+    """
+
+    lease_id: str
+    request_id: str
+    key: str
+    grant: str
+    app: str
+    outcome: LeaseOutcome
+    input_tokens: int = 0
+    output_tokens: int = 0
+    http_status: int = 0
+    openai_request_id: str = ""
+
+
+def decide(record: KeyRecord, request: LeaseRequest, now: datetime) -> Grant:
+    """Decide whether *request* may use the key of *record*.
+
+    The order is part of the contract: grant and app, expiry, source, endpoint, model. An app
+    that never held a grant gets the answer that it would get if the key did not exist.
+
+    Returns:
+        The grant that allows it.
+
+    Raises:
+        NotGrantedError: The app never held a grant on the key.
+        GrantRevokedError: The app's grant was withdrawn.
+        GrantExpiredError: The app's grant has ended.
+        SourceNotGrantedError: The grant does not cover the caller's network.
+        EndpointNotGrantedError: The grant does not cover the endpoint.
+        ModelNotGrantedError: The grant does not cover the model.
+    """
+    grant = _grant_for(record, request.app, now)
+    if not grant.terms.allow_source(request.source_ip):
+        raise SourceNotGrantedError
+    if not grant.terms.allow_endpoint(request.endpoint):
+        raise EndpointNotGrantedError
+    if not grant.terms.allow_model(request.model, request.endpoint):
+        raise ModelNotGrantedError
+    return grant
+
+
+def _grant_for(record: KeyRecord, app: SpiffeId, now: datetime) -> Grant:
+    """Return the app's active grant; a key has at most one per app."""
+    held = [grant for grant in record.grants if grant.terms.app == app]
+    if not held:
+        raise NotGrantedError
+    for grant in held:
+        if grant.is_active(now):
+            return grant
+    # Grants are kept in order of creation: the newest tells what happened last.
+    if held[-1].revoke_time is not None:
+        raise GrantRevokedError
+    raise GrantExpiredError

@@ -1,0 +1,39 @@
+"""Which failure is which gRPC status. A test holds the table complete."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from grpc import StatusCode
+
+from keyvault_svc.domain import errors
+from svc_runtime.jwt_verifier import IssuerUnavailableError
+from svc_runtime.vault.errors import VaultUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from svc_runtime.service_error import ServiceError
+
+ERROR_DOMAIN: Final = "keyvault.keyturn"
+
+ERROR_STATUS: Final[Mapping[type[ServiceError], StatusCode]] = {
+    errors.KeyNotFoundError: StatusCode.NOT_FOUND,
+    errors.KeyExistsError: StatusCode.ALREADY_EXISTS,
+    errors.TooManyKeysError: StatusCode.RESOURCE_EXHAUSTED,
+    errors.KeyChangedMeanwhileError: StatusCode.ABORTED,
+    errors.KeyRecordUnreadableError: StatusCode.DATA_LOSS,
+    errors.GrantNotFoundError: StatusCode.NOT_FOUND,
+    errors.GrantExistsError: StatusCode.ALREADY_EXISTS,
+    errors.TooManyGrantsError: StatusCode.RESOURCE_EXHAUSTED,
+    errors.NotTheOwnerError: StatusCode.PERMISSION_DENIED,
+    errors.NotGrantedError: StatusCode.PERMISSION_DENIED,
+    errors.GrantRevokedError: StatusCode.PERMISSION_DENIED,
+    errors.GrantExpiredError: StatusCode.PERMISSION_DENIED,
+    errors.SourceNotGrantedError: StatusCode.PERMISSION_DENIED,
+    errors.EndpointNotGrantedError: StatusCode.PERMISSION_DENIED,
+    errors.ModelNotGrantedError: StatusCode.PERMISSION_DENIED,
+    errors.AppProofInvalidError: StatusCode.UNAUTHENTICATED,
+    IssuerUnavailableError: StatusCode.UNAVAILABLE,
+    VaultUnavailableError: StatusCode.UNAVAILABLE,
+}

@@ -1,0 +1,54 @@
+"""Serves KeyLeaseService."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
+from keyturn.keyvault.v1.key_lease_service_pb2_grpc import KeyLeaseServiceServicer
+
+from keyvault_svc.domain.names import GrantName
+from keyvault_svc.lease_log import log_settlement
+from keyvault_svc.rpc.messages import lease_message, lease_request, settlements
+from svc_runtime.call_context import annotate
+
+if TYPE_CHECKING:
+    import grpc
+
+    from keyvault_svc.domain.leasing import KeyLeasing
+
+
+class KeyLeaseServicer(KeyLeaseServiceServicer):
+    """KeyLeaseService over `KeyLeasing`."""
+
+    def __init__(self, leasing: KeyLeasing) -> None:
+        self._leasing = leasing
+
+    async def AcquireLease(
+        self, request: lease_pb.AcquireLeaseRequest, context: grpc.aio.ServicerContext
+    ) -> lease_pb.AcquireLeaseResponse:
+        """Decide on one request, and lease the key."""
+        del context
+        wanted = lease_request(request)
+        annotate(
+            key=str(wanted.key), app=str(wanted.app), endpoint=wanted.endpoint, model=wanted.model
+        )
+        lease = await self._leasing.acquire(wanted)
+        annotate(
+            lease=lease.lease_id,
+            grant=str(GrantName(lease.key, lease.grant_id)),
+            key_version=str(lease.key_version),
+        )
+        return lease_pb.AcquireLeaseResponse(lease=lease_message(lease))
+
+    async def SettleLease(
+        self, request: lease_pb.SettleLeaseRequest, context: grpc.aio.ServicerContext
+    ) -> lease_pb.SettleLeaseResponse:
+        """Record what became of leases."""
+        del context
+        counted, duplicate_count = self._leasing.settle(settlements(request.settlements))
+        for settlement in counted:
+            log_settlement(settlement)
+        return lease_pb.SettleLeaseResponse(
+            settled_count=len(counted), duplicate_count=duplicate_count
+        )

@@ -1,0 +1,235 @@
+"""Proto messages to domain types and back. Secrets are wrapped here and cleared in the message."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from keyturn.keyvault.v1 import grant_pb2 as grant_pb
+from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
+from keyturn.keyvault.v1 import key_pb2 as key_pb
+
+from keyvault_svc.domain.custody import Person
+from keyvault_svc.domain.grant import GrantTerms
+from keyvault_svc.domain.intake import check_api_key
+from keyvault_svc.domain.key_record import KeyState
+from keyvault_svc.domain.lease import LeaseOutcome, LeaseRequest, LeaseSettlement
+from keyvault_svc.domain.names import GrantName, KeyName
+from svc_runtime.call_context import current_call
+from svc_runtime.secret_bytes import SecretBytes
+from svc_runtime.service_error import CallerUnverifiedError, InvalidFieldError
+from svc_runtime.spiffe_id import SpiffeId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from ipaddress import IPv4Address, IPv6Address
+
+    from keyturn.keyvault.v1 import key_service_pb2 as key_service_pb
+
+    from keyvault_svc.domain.grant import Grant
+    from keyvault_svc.domain.key_record import KeyRecord
+    from keyvault_svc.domain.lease import Lease
+
+MAX_SETTLEMENTS: Final = 1000  # in one SettleLease
+_MAX_TEXT: Final = 256  # characters of an endpoint, a model or an id that is only passed on
+_SHA256_BYTES: Final = 32
+_MAX_TOKEN_BYTES: Final = 16 * 1024
+_LEASE_ID_DIGITS: Final = 32
+
+_STATE: Final = {KeyState.ACTIVE: key_pb.KEY_STATE_ACTIVE}
+_OUTCOME: Final = {
+    lease_pb.LEASE_OUTCOME_SERVED: LeaseOutcome.SERVED,
+    lease_pb.LEASE_OUTCOME_KEY_REJECTED: LeaseOutcome.KEY_REJECTED,
+    lease_pb.LEASE_OUTCOME_UPSTREAM_FAILED: LeaseOutcome.UPSTREAM_FAILED,
+    lease_pb.LEASE_OUTCOME_CANCELLED: LeaseOutcome.CANCELLED,
+    lease_pb.LEASE_OUTCOME_UNUSED: LeaseOutcome.UNUSED,
+}
+
+
+def calling_person() -> Person:
+    """Return the person who makes the current call.
+
+    Raises:
+        CallerUnverifiedError: Nobody was verified.
+    """
+    caller = current_call().caller
+    if caller is None:
+        raise CallerUnverifiedError
+    return Person(caller.name, frozenset(caller.groups))
+
+
+def take_api_key(
+    request: key_service_pb.CreateKeyRequest | key_service_pb.RotateKeyRequest,
+) -> SecretBytes:
+    """Take the plaintext out of *request*, which holds it no longer afterwards.
+
+    Raises:
+        InvalidFieldError: It cannot be an OpenAI API key.
+    """
+    try:
+        return check_api_key(request.api_key)
+    finally:
+        request.ClearField("api_key")
+
+
+def key_message(record: KeyRecord, now: datetime) -> key_pb.Key:
+    """Return the message that describes *record*."""
+    return key_pb.Key(
+        name=str(record.name),
+        state=_STATE[record.state],
+        key_version=record.key_version,
+        create_time=_timestamp(record.create_time),
+        rotate_time=_timestamp(record.rotate_time),
+        active_grant_count=len(record.active_grants(now)),
+        creator=record.creator,
+    )
+
+
+def grant_terms(message: grant_pb.Grant) -> GrantTerms:
+    """Return the terms that *message* asks for.
+
+    Raises:
+        InvalidFieldError: A term breaks its rule.
+    """
+    expire_time = None
+    if message.HasField("expire_time"):
+        expire_time = _datetime("grant.expire_time", message.expire_time)
+    return GrantTerms.parse(
+        app=message.app,
+        models=message.models,
+        endpoints=message.endpoints,
+        source_cidrs=message.source_cidrs,
+        expire_time=expire_time,
+    )
+
+
+def grant_message(key: KeyName, grant: Grant) -> grant_pb.Grant:
+    """Return the message that describes *grant* on *key*."""
+    terms = grant.terms
+    return grant_pb.Grant(
+        name=str(GrantName(key, grant.grant_id)),
+        app=str(terms.app),
+        models=terms.models,
+        endpoints=terms.endpoints,
+        source_cidrs=[str(network) for network in terms.source_cidrs],
+        expire_time=_optional_timestamp(terms.expire_time),
+        create_time=_timestamp(grant.create_time),
+        creator=grant.creator,
+        revoke_time=_optional_timestamp(grant.revoke_time),
+        revoker=grant.revoker,
+    )
+
+
+def lease_request(message: lease_pb.AcquireLeaseRequest) -> LeaseRequest:
+    """Return what *message* asks for; the app's token is cleared in it.
+
+    Raises:
+        InvalidFieldError: A field breaks its rule.
+    """
+    if len(message.app_token) > _MAX_TOKEN_BYTES:
+        raise InvalidFieldError("app_token", "must have at most 16 KiB")
+    app_token = SecretBytes(message.app_token) if message.app_token else None
+    message.ClearField("app_token")
+    if len(message.body_sha256) != _SHA256_BYTES:
+        raise InvalidFieldError("body_sha256", "must have 32 bytes")
+    if not message.endpoint:
+        raise InvalidFieldError("endpoint", "must not be empty")
+    return LeaseRequest(
+        current_call().request_id,
+        KeyName.parse(message.key, "key"),
+        _app(message.app),
+        _text("endpoint", message.endpoint),
+        _text("model", message.model),
+        _source_ip(message.source_ip),
+        message.body_sha256,
+        message.token_bound,
+        app_token,
+    )
+
+
+def lease_message(lease: Lease) -> lease_pb.Lease:
+    """Return the message that hands *lease* over."""
+    return lease_pb.Lease(
+        lease_id=lease.lease_id,
+        sealed_key=lease.ciphertext,
+        key_version=lease.key_version,
+        grant=str(GrantName(lease.key, lease.grant_id)),
+        expire_time=_timestamp(lease.expire_time),
+    )
+
+
+def settlements(messages: Iterable[lease_pb.LeaseSettlement]) -> list[LeaseSettlement]:
+    """Return the settlements that *messages* report.
+
+    Raises:
+        InvalidFieldError: There is none, there are too many, or one breaks a rule. None counts then.
+    """
+    parsed = [_settlement(message) for message in messages]
+    if not 1 <= len(parsed) <= MAX_SETTLEMENTS:
+        raise InvalidFieldError("settlements", f"must have 1 to {MAX_SETTLEMENTS} entries")
+    return parsed
+
+
+def _settlement(message: lease_pb.LeaseSettlement) -> LeaseSettlement:
+    lease_id = message.lease_id
+    if len(lease_id) != _LEASE_ID_DIGITS or not set(lease_id) <= set("0123456789abcdef"):
+        raise InvalidFieldError("settlements.lease_id", "must be 32 hexadecimal digits")
+    outcome = _OUTCOME.get(message.outcome)
+    if outcome is None:
+        raise InvalidFieldError("settlements.outcome", "must be one of the outcomes")
+    return LeaseSettlement(
+        lease_id,
+        _text("settlements.request_id", message.request_id),
+        str(KeyName.parse(message.key, "settlements.key")),
+        str(GrantName.parse(message.grant, "settlements.grant")),
+        str(_app(message.app)),
+        outcome,
+        message.input_tokens,
+        message.output_tokens,
+        message.http_status,
+        _text("settlements.openai_request_id", message.openai_request_id),
+    )
+
+
+def _app(unverified: str) -> SpiffeId:
+    try:
+        return SpiffeId.parse(unverified)
+    except ValueError:
+        pass
+    raise InvalidFieldError("app", "must be a SPIFFE ID")
+
+
+def _source_ip(unverified: str) -> IPv4Address | IPv6Address:
+    try:
+        return ip_address(unverified)
+    except ValueError:
+        pass
+    raise InvalidFieldError("source_ip", "must be an IPv4 or IPv6 address")
+
+
+def _text(field: str, unverified: str) -> str:
+    if len(unverified) > _MAX_TEXT or not unverified.isascii():
+        raise InvalidFieldError(field, f"must have at most {_MAX_TEXT} ASCII characters")
+    if unverified and not unverified.isprintable():
+        raise InvalidFieldError(field, "must have printable characters only")
+    return unverified
+
+
+def _datetime(field: str, timestamp: Timestamp) -> datetime:
+    try:
+        return timestamp.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidFieldError(field, "must be a time between the years 1 and 9999")
+
+
+def _timestamp(time: datetime) -> Timestamp:
+    message = Timestamp()
+    message.FromDatetime(time)
+    return message
+
+
+def _optional_timestamp(time: datetime | None) -> Timestamp | None:
+    return None if time is None else _timestamp(time)

@@ -1,0 +1,83 @@
+"""Where sealed keys lie, and the key that seals them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from keyvault_svc.vault.bootstrap.convergence import (
+    RIGHT,
+    converge_fields,
+    differing_fields,
+    mount_step,
+)
+from keyvault_svc.vault.bootstrap.errors import MountUpgradingError, SetupConflictError
+from keyvault_svc.vault.bootstrap.step import Finding, Step, StepOutcome
+from keyvault_svc.vault.bootstrap.vault_admin import VaultAdmin
+from keyvault_svc.vault.paths import KV_MOUNT, TRANSIT_KEY, TRANSIT_MOUNT
+
+_KV_CONFIG: Final = {"cas_required": True, "max_versions": 10}
+_KEY_PATH: Final = f"{TRANSIT_MOUNT}/keys/{TRANSIT_KEY}"
+# Fixed for the life of a transit key: Vault cannot take any of them back. `convergent_encryption`
+# would make equal plaintexts visible; the last two would let the key out of Vault.
+_KEY_NATURE: Final = {
+    "type": "aes256-gcm96",
+    "derived": True,
+    "convergent_encryption": False,
+    "exportable": False,
+    "allow_plaintext_backup": False,
+}
+_KEY_CONFIG: Final = {"deletion_allowed": False}
+_UPGRADE_TRIES: Final = 100
+_UPGRADE_PAUSE_SECONDS: Final = 0.1  # a new KV v2 mount takes well under a second; 10 s in all
+
+
+def key_storage_steps() -> list[Step]:
+    """Return the steps that keep the KV store and the transit key."""
+    return [
+        mount_step("sys/mounts", KV_MOUNT, "kv", version="2"),
+        Step(f"configuration of {KV_MOUNT}/", _converge_kv_config),
+        mount_step("sys/mounts", TRANSIT_MOUNT, "transit"),
+        Step(f"transit key {TRANSIT_KEY}", _converge_transit_key),
+    ]
+
+
+def _converge_kv_config(vault: VaultAdmin) -> Finding:
+    return retry_while_upgrading(
+        lambda: converge_fields(vault, f"{KV_MOUNT}/config", _KV_CONFIG), time.sleep
+    )
+
+
+def retry_while_upgrading(action: Callable[[], Finding], sleep: Callable[[float], None]) -> Finding:
+    """Return what *action* finds once the new KV mount serves requests.
+
+    KV v2 refuses requests for a moment after it is mounted (docs "KV version 2, Setup").
+
+    Raises:
+        MountUpgradingError: It still refuses after about 10 seconds.
+    """
+    for _ in range(_UPGRADE_TRIES - 1):
+        try:
+            return action()
+        except MountUpgradingError:
+            sleep(_UPGRADE_PAUSE_SECONDS)
+    return action()
+
+
+def _converge_transit_key(vault: VaultAdmin) -> Finding:
+    current = vault.read(_KEY_PATH)
+    if current is None:
+        vault.write(_KEY_PATH, _KEY_NATURE)  # a new key cannot be deleted, so no configuration
+        return Finding(StepOutcome.CREATED)
+    wrong = differing_fields(current, _KEY_NATURE)
+    if wrong:
+        raise SetupConflictError(
+            f"The transit key {TRANSIT_KEY} exists with the wrong {', '.join(wrong)}.",
+            "Vault cannot change this. Find out who made the key; if nothing is sealed with it, "
+            "delete it, then run the bootstrap again.",
+        )
+    if not differing_fields(current, _KEY_CONFIG):
+        return RIGHT
+    vault.write(f"{_KEY_PATH}/config", _KEY_CONFIG)
+    return Finding(StepOutcome.CHANGED, "differed: deletion_allowed")

@@ -1,0 +1,115 @@
+"""Settings that both services have: one TOML file, overridden by the environment, all checked.
+
+Secrets are never settings: a setting names the file that holds one.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from typing import Self
+
+Address = Annotated[str, Field(pattern=r"^[^\s:]*:[0-9]{1,5}$|^\[[0-9a-f:]+\]:[0-9]{1,5}$")]
+"""`host:port` to listen on; port 0 takes a free one."""
+
+HTTPSURL = Annotated[str, Field(pattern=r"^https://[^\s/?#]+[^\s?#]*$")]
+
+
+class SettingsError(Exception):
+    """The settings cannot be used. The text names each offending setting and its rule."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TLSSettings(_Model):
+    """Certificate of this service, and the CA that its callers and peers are checked against."""
+
+    certificate: Path
+    key: Path
+    ca: Path
+
+
+class AppRoleSettings(_Model):
+    """Login by AppRole. Both files are read anew at each login."""
+
+    mount: str = "keyturn-approle"
+    role_id_file: Path
+    secret_id_file: Path
+
+
+class VaultSettings(_Model):
+    """Where Vault is, and how this service logs in."""
+
+    address: HTTPSURL
+    ca_file: Path | None = None
+    namespace: str | None = None
+    request_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
+    max_connections: Annotated[int, Field(ge=1, le=1000)] = 100
+    approle: AppRoleSettings
+
+
+class IssuerSettings(_Model):
+    """One issuer of tokens."""
+
+    issuer: HTTPSURL
+    audience: Annotated[str, Field(min_length=1)]
+    jwks_url: HTTPSURL
+    ca_file: Path | None = None
+
+
+class AppIssuerSettings(IssuerSettings):
+    """One issuer of tokens for apps. `app_claim` holds the app's SPIFFE ID."""
+
+    app_claim: str = "sub"
+
+
+class ServiceSettings(BaseSettings):
+    """Base of each service's settings.
+
+    A subclass sets `env_prefix` in its `model_config`; a nested setting is overridden by, for
+    example, `KEYVAULT_SVC_VAULT__ADDRESS`.
+    """
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_nested_delimiter="__")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file, and read nothing else."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the TOML file at *path*; environment variables win over it.
+
+        Raises:
+            SettingsError: The file cannot be read, or a setting is unknown or breaks its rule.
+        """
+        try:
+            return cls(**tomllib.loads(path.read_text(encoding="utf-8")))
+        except ValidationError as error:
+            # Without the input: an operator may have put a secret where none belongs.
+            problems = [
+                f"{'.'.join(str(part) for part in e['loc']) or 'settings'}: {e['msg']}"
+                for e in error.errors(include_input=False, include_url=False)
+            ]
+        except OSError as error:
+            problems = [f"{path}: {error.strerror}"]
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+            problems = [f"{path}: is not a TOML file"]
+        raise SettingsError("; ".join(problems))
