@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import structlog
 
-if TYPE_CHECKING:
-    from keyvault_svc.domain.lease import LeaseSettlement
+from keyvault_svc.domain.lease import LeaseSettlement
 
 _log = structlog.get_logger()
 

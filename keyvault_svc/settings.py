@@ -10,9 +10,9 @@ from pydantic_settings import SettingsConfigDict
 
 from keyvault_svc.domain.leasing import DEFAULT_LEASE_SECONDS, MAX_LEASE_SECONDS
 from svc_runtime.settings_models import (
+    HTTPSURL,
     Address,
     AppIssuerSettings,
-    HTTPSURL,
     IssuerSettings,
     ServiceSettings,
     TLSSettings,
@@ -48,7 +48,7 @@ class BootstrapSettings(BaseModel):
     owner_token_ttl_seconds: Annotated[int, Field(ge=60, le=86_400)] = 3600
     app_token_ttl_seconds: Annotated[int, Field(ge=60, le=86_400)] = 3600
     certificate_ttl_seconds: Annotated[int, Field(ge=600, le=2_592_000)] = 86_400
-    dns_names: dict[str, list[str]] = {}
+    dns_names: dict[str, list[str]] = Field(default_factory=dict)
     """Further DNS names of each service's certificate, by service."""
 
 
@@ -65,9 +65,7 @@ class Settings(ServiceSettings):
     """Where gateways call: mTLS."""
     health_address: Address
     """Where probes call: health only, in the clear."""
-    gateways: Annotated[
-        tuple[Annotated[str, AfterValidator(_spiffe_id)], ...], Field(min_length=1)
-    ]
+    gateways: Annotated[tuple[Annotated[str, AfterValidator(_spiffe_id)], ...], Field(min_length=1)]
     """SPIFFE ids of the gateways that may lease keys."""
     tls: TLSSettings
     vault: VaultSettings

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
+from svc_runtime.jwt_verifier import JWTVerifier
+from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import CallerUnverifiedError
 from svc_runtime.spiffe_id import SpiffeId
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from svc_runtime.jwt_verifier import JWTVerifier
-    from svc_runtime.secret_bytes import SecretBytes
 
 
 class WorkloadTokens:

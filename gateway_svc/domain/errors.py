@@ -1,25 +1,22 @@
 """The closed set of failures that the gateway tells apps.
 
-    ServiceError
-    ├── NotGrantedError, GrantRevokedError, GrantExpiredError     refused by the key service
-    ├── SourceNotGrantedError, EndpointNotGrantedError, ModelNotGrantedError
-    ├── AppProofInvalidError
-    ├── KeyServiceUnavailableError, LeaseExpiredError, SealedKeyUnusableError
-    ├── KeyRejectedUpstreamError                                  OpenAI
-    ├── UpstreamUnavailableError, UpstreamTimedOutError, UpstreamAnswerUnusableError
-    └── UpstreamRefusedError
-        ├── UpstreamInvalidRequestError, UpstreamNotFoundError, UpstreamForbiddenError
-        └── UpstreamConflictError, UpstreamRateLimitedError, UpstreamFailedError
+ServiceError
+├── NotGrantedError, GrantRevokedError, GrantExpiredError     refused by the key service
+├── SourceNotGrantedError, EndpointNotGrantedError, ModelNotGrantedError
+├── AppProofInvalidError
+├── KeyServiceUnavailableError, LeaseExpiredError, SealedKeyUnusableError
+├── KeyRejectedUpstreamError                                  OpenAI
+├── UpstreamUnavailableError, UpstreamTimedOutError, UpstreamAnswerUnusableError
+└── UpstreamRefusedError
+    ├── UpstreamInvalidRequestError, UpstreamNotFoundError, UpstreamForbiddenError
+    └── UpstreamConflictError, UpstreamRateLimitedError, UpstreamFailedError
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from svc_runtime.service_error import ServiceError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class NotGrantedError(ServiceError):

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from svc_runtime.service_error import InvalidFieldError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from svc_runtime.spiffe_id import SpiffeId
+from svc_runtime.spiffe_id import SpiffeId
 
 # The key service's rule, written a second time on purpose: the gateway binds the decryption to the
 # name that it was asked for, so it must not depend on the other half to know what a name is. A test
@@ -58,7 +55,7 @@ class KeyChoice:
         """Return the key that *app*'s call uses.
 
         Raises:
-            InvalidFieldError: The call names none that could exist, or none and there is no default.
+            InvalidFieldError: The call names no possible key, or none and there is no default.
         """
         if unverified:
             return KeyName.parse(unverified)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from contextlib import AbstractAsyncContextManager
-    from datetime import datetime
-
-    from gateway_svc.domain.endpoint import Endpoint
-    from gateway_svc.domain.headers import Headers
-    from gateway_svc.domain.key_name import KeyName
-    from svc_runtime.secret_bytes import SecretBytes
-    from svc_runtime.spiffe_id import SpiffeId
+from gateway_svc.domain.endpoint import Endpoint
+from gateway_svc.domain.headers import Headers
+from gateway_svc.domain.key_name import KeyName
+from svc_runtime.secret_bytes import SecretBytes
+from svc_runtime.spiffe_id import SpiffeId
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequest:
-    """What the gateway tells the key service of a call; see `AcquireLeaseRequest` of the contract."""
+    """What the key service is told of a call; see `AcquireLeaseRequest` of the contract."""
 
     request_id: str
     key: KeyName

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from gateway_svc.domain.endpoint import Endpoint
 from gateway_svc.domain.errors import (
     KeyRejectedUpstreamError,
     LeaseExpiredError,
@@ -16,25 +18,23 @@ from gateway_svc.domain.errors import (
 )
 from gateway_svc.domain.headers import Headers, header, request_headers, response_headers
 from gateway_svc.domain.key_echo import without_key_echo
+from gateway_svc.domain.key_name import KeyName
 from gateway_svc.domain.ports import (
+    KeyLeaser,
+    KeyOpener,
     Lease,
     LeaseOutcome,
     LeaseRequest,
     LeaseSettlement,
+    Upstream,
+    UpstreamAnswer,
     UpstreamRequest,
 )
 from gateway_svc.domain.request_facts import facts_of
 from gateway_svc.domain.usage import TokenUsage, UsageMeter
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from gateway_svc.domain.endpoint import Endpoint
-    from gateway_svc.domain.key_name import KeyName
-    from gateway_svc.domain.ports import KeyLeaser, KeyOpener, Upstream, UpstreamAnswer
-    from svc_runtime.clock import Clock
-    from svc_runtime.secret_bytes import SecretBytes
-    from svc_runtime.spiffe_id import SpiffeId
+from svc_runtime.clock import Clock
+from svc_runtime.secret_bytes import SecretBytes
+from svc_runtime.spiffe_id import SpiffeId
 
 _UNAUTHORIZED: Final = 401
 _FIRST_ERROR: Final = 400

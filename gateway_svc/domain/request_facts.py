@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from gateway_svc.domain.endpoint import Endpoint
 from svc_runtime.service_error import InvalidFieldError
 
-if TYPE_CHECKING:
-    from gateway_svc.domain.endpoint import Endpoint
-
 MAX_BODY_BYTES: Final = 10 * 1024 * 1024
+_MAX_MODEL: Final = 256  # characters; the key service takes no more either
 _NEEDS_MODEL: Final = frozenset({"chat/completions", "completions", "embeddings"})
 _TOKEN_LIMITS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 
@@ -45,16 +44,18 @@ def facts_of(method: str, endpoint: Endpoint, content_type: str, body: bytes) ->
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise InvalidFieldError("content-type", "must be application/json")
     parsed = _parse(body)
-    model = parsed.get("model")
-    if model is None or model == "":
-        if endpoint.name in _NEEDS_MODEL:
-            raise InvalidFieldError("model", "must name a model")
-        model = ""
+    return RequestFacts(_model(parsed, endpoint), _token_bound(parsed, len(body)))
+
+
+def _model(parsed: dict[str, object], endpoint: Endpoint) -> str:
+    model = parsed.get("model") or ""
     if not isinstance(model, str):
         raise InvalidFieldError("model", "must be a string")
-    if not model.isascii() or not (model == "" or model.isprintable()) or len(model) > 256:  # noqa: PLR2004 - the key service's bound
+    if not model and endpoint.name in _NEEDS_MODEL:
+        raise InvalidFieldError("model", "must name a model")
+    if len(model) > _MAX_MODEL or not model.isascii() or not model.isprintable():
         raise InvalidFieldError("model", "must have at most 256 printable ASCII characters")
-    return RequestFacts(model, _token_bound(parsed, len(body)))
+    return model
 
 
 def _parse(body: bytes) -> dict[str, object]:

@@ -60,9 +60,7 @@ def _usage_in(text: bytes) -> TokenUsage | None:
     if found is None:
         return None
     try:
-        usage, _ = json.JSONDecoder().raw_decode(
-            text[found.end() - 1 :].decode("utf-8", "replace")
-        )
+        usage, _ = json.JSONDecoder().raw_decode(text[found.end() - 1 :].decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
     # Chat completions and embeddings say prompt and completion, responses say input and output.

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import grpc
 
 from gateway_svc.domain import errors
 from svc_runtime.error_details import field_violation_of, reason_of
 from svc_runtime.jwt_verifier import IssuerUnavailableError
 from svc_runtime.service_error import InvalidFieldError, ServiceError
 from svc_runtime.vault.errors import VaultUnavailableError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    import grpc
 
 BY_REASON: Final[Mapping[str, Callable[[], ServiceError]]] = {
     error.reason: error

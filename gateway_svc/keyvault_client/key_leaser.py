@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import grpc
 import structlog
-from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
-from keyturn.keyvault.v1.key_lease_service_pb2_grpc import KeyLeaseServiceStub
 
 from gateway_svc.domain.errors import KeyServiceUnavailableError
-from gateway_svc.domain.ports import Lease
+from gateway_svc.domain.ports import Lease, LeaseRequest, LeaseSettlement
 from gateway_svc.keyvault_client.error_translation import to_service_error
-
-if TYPE_CHECKING:
-    from gateway_svc.domain.ports import LeaseRequest, LeaseSettlement
-    from gateway_svc.keyvault_client.settlement_queue import SettlementQueue
-    from svc_runtime.grpc_channel import ReloadingChannel
+from gateway_svc.keyvault_client.settlement_queue import SettlementQueue
+from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
+from keyturn.keyvault.v1.key_lease_service_pb2_grpc import KeyLeaseServiceStub
+from svc_runtime.grpc_channel import ReloadingChannel
 
 _log = structlog.get_logger()
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import grpc
 import structlog
+
+from gateway_svc.domain.ports import LeaseOutcome, LeaseSettlement
 from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
 from keyturn.keyvault.v1.key_lease_service_pb2_grpc import KeyLeaseServiceStub
-
-from gateway_svc.domain.ports import LeaseOutcome
-
-if TYPE_CHECKING:
-    from gateway_svc.domain.ports import LeaseSettlement
-    from svc_runtime.grpc_channel import ReloadingChannel
+from svc_runtime.grpc_channel import ReloadingChannel
 
 _log = structlog.get_logger()
 

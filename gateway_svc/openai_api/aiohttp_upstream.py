@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
+import ssl
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import (
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    DummyCookieJar,
+    TCPConnector,
+)
 from yarl import URL
 
 from gateway_svc.domain.errors import UpstreamTimedOutError, UpstreamUnavailableError
-from gateway_svc.domain.ports import UpstreamAnswer
+from gateway_svc.domain.ports import UpstreamAnswer, UpstreamRequest
 from gateway_svc.openai_api.keyed_request import KEY_FOR_REQUEST, KeyedRequest, OneTimeKey
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import AsyncIterator
-
-    from aiohttp import ClientResponse
-
-    from gateway_svc.domain.ports import UpstreamRequest
-    from svc_runtime.secret_bytes import SecretBytes
-    from svc_runtime.service_error import ServiceError
+from svc_runtime.secret_bytes import SecretBytes
+from svc_runtime.service_error import ServiceError
 
 _CONNECT_SECONDS: Final = 10.0
 # What aiohttp would add by itself and OpenAI would see.
@@ -92,7 +92,7 @@ class AiohttpUpstream:
                 allow_redirects=False,
                 timeout=ClientTimeout(total=timeout_seconds, sock_connect=_CONNECT_SECONDS),
             )
-        except asyncio.TimeoutError:
+        except TimeoutError:
             failure = UpstreamTimedOutError()
         except (ClientError, OSError, ValueError):
             failure = UpstreamUnavailableError()
@@ -105,7 +105,7 @@ async def _body(response: ClientResponse) -> AsyncIterator[bytes]:
     try:
         async for piece in response.content.iter_any():
             yield piece
-    except asyncio.TimeoutError:
+    except TimeoutError:
         failure = UpstreamTimedOutError()
     except (ClientError, OSError):
         failure = UpstreamUnavailableError()

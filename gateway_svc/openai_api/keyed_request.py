@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
 
-from aiohttp import ClientConnectionError, ClientRequest, hdrs
+from aiohttp import ClientConnectionError, ClientRequest, ClientResponse, hdrs
+from aiohttp.connector import Connection
 
-if TYPE_CHECKING:
-    from aiohttp import ClientResponse
-    from aiohttp.connector import Connection
-
-    from svc_runtime.secret_bytes import SecretBytes
+from svc_runtime.secret_bytes import SecretBytes
 
 
 class OneTimeKey:

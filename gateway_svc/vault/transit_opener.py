@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from hvac.api.secrets_engines import Transit
 
 from gateway_svc.domain.errors import SealedKeyUnusableError
+from gateway_svc.domain.ports import Lease, LeaseRequest
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.vault.errors import VaultBadRequestError
-
-if TYPE_CHECKING:
-    from gateway_svc.domain.ports import Lease, LeaseRequest
-    from svc_runtime.vault.session import VaultSession
+from svc_runtime.vault.session import VaultSession
 
 _MOUNT: Final = "keyturn-transit"
 _TRANSIT_KEY: Final = "openai"
+_MAX_SECONDS: Final = 5.0  # a decrypt takes a millisecond; longer means that Vault is in trouble
 
 
 class TransitOpener:
@@ -48,7 +47,7 @@ class TransitOpener:
                     "X-Keyturn-App": str(request.app),
                     "X-Keyturn-Key": str(request.key),
                 },
-                timeout_seconds=timeout_seconds,
+                timeout_seconds=min(timeout_seconds, _MAX_SECONDS),
             )
             return SecretBytes(
                 base64.b64decode(cast("dict[str, str]", answer["data"])["plaintext"])

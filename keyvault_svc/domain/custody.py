@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from keyvault_svc.domain.errors import (
     KeyChangedMeanwhileError,
@@ -16,15 +17,10 @@ from keyvault_svc.domain.errors import (
 from keyvault_svc.domain.grant import Grant, GrantTerms
 from keyvault_svc.domain.key_record import KeyRecord, KeyState
 from keyvault_svc.domain.names import GrantName, KeyName, OwnerKind, OwnerName
-from keyvault_svc.domain.ports import AuditTags
+from keyvault_svc.domain.ports import AuditTags, KeySealer, KeyStore
+from svc_runtime.clock import Clock
+from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import InvalidFieldError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from keyvault_svc.domain.ports import KeySealer, KeyStore
-    from svc_runtime.clock import Clock
-    from svc_runtime.secret_bytes import SecretBytes
 
 MAX_KEYS: Final = 100  # per owner; a listing reads each record once
 # Grants of one key may be edited at the same time; more rounds than this mean something loops.
@@ -101,21 +97,15 @@ class KeyCustody:
             raise KeyNotFoundError
         return record
 
-    async def list_keys(
-        self, person: Person, owner: OwnerName, request_id: str
-    ) -> list[KeyRecord]:
+    async def list_keys(self, person: Person, owner: OwnerName, request_id: str) -> list[KeyRecord]:
         """Return the owner's records, sorted by name.
 
         Raises:
             NotTheOwnerError: The person does not act for the owner.
         """
         person.must_act_for(owner)
-        names = [
-            KeyName(owner, key_id) for key_id in await self._store.list_ids(owner, request_id)
-        ]
-        records = [
-            await self._store.read(name, AuditTags(request_id, str(name))) for name in names
-        ]
+        names = [KeyName(owner, key_id) for key_id in await self._store.list_ids(owner, request_id)]
+        records = [await self._store.read(name, AuditTags(request_id, str(name))) for name in names]
         return [record for record in records if record is not None]
 
     async def rotate(

@@ -1,13 +1,13 @@
 """The closed set of failures that the key service tells its callers.
 
-    ServiceError
-    ├── KeyNotFoundError, KeyExistsError, TooManyKeysError       owners: records
-    ├── KeyChangedMeanwhileError, KeyRecordUnreadableError
-    ├── GrantNotFoundError, GrantExistsError, TooManyGrantsError owners: consent
-    ├── NotTheOwnerError
-    ├── NotGrantedError, GrantRevokedError, GrantExpiredError    gateways: leases
-    ├── SourceNotGrantedError, EndpointNotGrantedError, ModelNotGrantedError
-    └── AppProofInvalidError
+ServiceError
+├── KeyNotFoundError, KeyExistsError, TooManyKeysError       owners: records
+├── KeyChangedMeanwhileError, KeyRecordUnreadableError
+├── GrantNotFoundError, GrantExistsError, TooManyGrantsError owners: consent
+├── NotTheOwnerError
+├── NotGrantedError, GrantRevokedError, GrantExpiredError    gateways: leases
+├── SourceNotGrantedError, EndpointNotGrantedError, ModelNotGrantedError
+└── AppProofInvalidError
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ class TooManyGrantsError(ServiceError):
     """The key has as many active grants as a key may."""
 
     reason = "TOO_MANY_GRANTS"
-    public_message = "The key has 200 active grants, which is the limit. Revoke one that is not used."
+    public_message = (
+        "The key has 200 active grants, which is the limit. Revoke one that is not used."
+    )
 
 
 class NotTheOwnerError(ServiceError):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from svc_runtime.service_error import InvalidFieldError
 from svc_runtime.spiffe_id import SpiffeId
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 EVERYTHING: Final = "*"
 MAX_ENTRIES: Final = 100  # per list of a grant; keeps a record far below Vault's 1 MiB entry limit
@@ -84,7 +82,7 @@ class GrantTerms:
     def allow_endpoint(self, endpoint: str) -> bool:
         """Tell whether *endpoint*, a path after `/v1/`, may be called."""
         return any(
-            entry == EVERYTHING or endpoint == entry or endpoint.startswith(entry + "/")
+            entry in {EVERYTHING, endpoint} or endpoint.startswith(entry + "/")
             for entry in self.endpoints
         )
 

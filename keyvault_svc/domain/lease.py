@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING
 
 from keyvault_svc.domain.errors import (
     EndpointNotGrantedError,
@@ -16,13 +15,11 @@ from keyvault_svc.domain.errors import (
     NotGrantedError,
     SourceNotGrantedError,
 )
+from keyvault_svc.domain.grant import Grant
+from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.names import KeyName
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.spiffe_id import SpiffeId
-
-if TYPE_CHECKING:
-    from keyvault_svc.domain.grant import Grant
-    from keyvault_svc.domain.key_record import KeyRecord
 
 
 @dataclass(frozen=True, slots=True)

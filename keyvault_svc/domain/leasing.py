@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from keyvault_svc.domain.errors import AppProofInvalidError, NotGrantedError
 from keyvault_svc.domain.lease import Lease, LeaseRequest, LeaseSettlement, decide
-from keyvault_svc.domain.ports import AuditTags
+from keyvault_svc.domain.ports import AppProof, AuditTags, KeyStore, LeaseLedger
+from svc_runtime.clock import Clock
 from svc_runtime.service_error import CallerUnverifiedError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from keyvault_svc.domain.ports import AppProof, KeyStore, LeaseLedger
-    from svc_runtime.clock import Clock
 
 DEFAULT_LEASE_SECONDS: Final = 10
 MAX_LEASE_SECONDS: Final = 30  # design: the hard maximum; a lease only bridges two calls in a row
@@ -74,9 +70,7 @@ class KeyLeasing:
         self._ledger.open(lease, request)  # (4)
         return lease
 
-    def settle(
-        self, settlements: Sequence[LeaseSettlement]
-    ) -> tuple[list[LeaseSettlement], int]:
+    def settle(self, settlements: Sequence[LeaseSettlement]) -> tuple[list[LeaseSettlement], int]:
         """Record what became of leases.
 
         Returns:

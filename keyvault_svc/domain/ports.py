@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from datetime import datetime
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from keyvault_svc.domain.key_record import KeyRecord, SealedKey
-    from keyvault_svc.domain.lease import Lease, LeaseRequest, LeaseSettlement
-    from keyvault_svc.domain.names import KeyName, OwnerName
-    from svc_runtime.secret_bytes import SecretBytes
-    from svc_runtime.spiffe_id import SpiffeId
+from keyvault_svc.domain.key_record import KeyRecord, SealedKey
+from keyvault_svc.domain.lease import Lease, LeaseRequest, LeaseSettlement
+from keyvault_svc.domain.names import KeyName, OwnerName
+from svc_runtime.secret_bytes import SecretBytes
+from svc_runtime.spiffe_id import SpiffeId
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ class AuditTags:
 
 
 class KeyStore(Protocol):
-    """Keeps the records. Every method raises `VaultUnavailableError` when the store cannot answer."""
+    """Keeps the records. Every method raises `VaultUnavailableError` when it cannot."""
 
     async def read(self, name: KeyName, tags: AuditTags) -> KeyRecord | None:
         """Return the record as stored now, by exactly one read; None if there is none.

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from keyvault_svc.domain.roles import PERSON
 from svc_runtime.caller import Caller
+from svc_runtime.jwt_verifier import JWTVerifier
+from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import CallerUnverifiedError
-
-if TYPE_CHECKING:
-    from svc_runtime.jwt_verifier import JWTVerifier
-    from svc_runtime.secret_bytes import SecretBytes
 
 
 class PeopleByToken:

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from keyvault_svc.domain.lease import LeaseOutcome, LeaseSettlement
+from keyvault_svc.domain.lease import Lease, LeaseOutcome, LeaseRequest, LeaseSettlement
 from keyvault_svc.domain.names import GrantName
-
-if TYPE_CHECKING:
-    from keyvault_svc.domain.lease import Lease, LeaseRequest
-    from svc_runtime.clock import Clock
+from svc_runtime.clock import Clock
 
 # Settled ids are remembered to recognise repetitions. A gateway repeats a batch within seconds.
 _REMEMBERED: Final = 100_000
@@ -35,7 +32,9 @@ class InProcessLedger:
         """Wait *settle_within_seconds* for settlements: the longest request, and some."""
         self._clock = clock
         self._settle_within = timedelta(seconds=settle_within_seconds)
-        self._open: dict[str, _OpenLease] = {}  # in order of settle_by, as leases are given in order
+        self._open: dict[
+            str, _OpenLease
+        ] = {}  # in order of settle_by, as leases are given in order
         self._settled: dict[str, None] = {}  # an ordered set
 
     def open(self, lease: Lease, request: LeaseRequest) -> None:
@@ -49,7 +48,9 @@ class InProcessLedger:
             LeaseOutcome.UNSETTLED,
             input_tokens=request.token_bound,
         )
-        self._open[lease.lease_id] = _OpenLease(self._clock.now() + self._settle_within, reservation)
+        self._open[lease.lease_id] = _OpenLease(
+            self._clock.now() + self._settle_within, reservation
+        )
 
     def settle(self, settlement: LeaseSettlement) -> bool:
         """Record what became of a lease; False when it had been settled."""

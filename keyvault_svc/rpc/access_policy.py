@@ -6,13 +6,10 @@ to the gateway port. A test proves that every RPC of the contract stands in exac
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from keyvault_svc.domain.roles import GATEWAY, PERSON
-from svc_runtime.access_policy import MethodAccess
-
-if TYPE_CHECKING:
-    from svc_runtime.access_policy import AccessPolicy
+from svc_runtime.access_policy import AccessPolicy, MethodAccess
 
 _PEOPLE: Final = MethodAccess(frozenset({PERSON}))
 _GATEWAYS: Final = MethodAccess(frozenset({GATEWAY}))

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final
 
 from grpc import StatusCode
 
 from keyvault_svc.domain import errors
 from svc_runtime.jwt_verifier import IssuerUnavailableError
+from svc_runtime.service_error import ServiceError
 from svc_runtime.vault.errors import VaultUnavailableError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from svc_runtime.service_error import ServiceError
 
 ERROR_DOMAIN: Final = "keyvault.keyturn"
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from keyturn.keyvault.v1 import grant_service_pb2 as grant_service_pb
 from keyturn.keyvault.v1.grant_service_pb2_grpc import GrantServiceServicer
-
+from keyvault_svc.domain.custody import KeyCustody
 from keyvault_svc.domain.names import GrantName, KeyName
 from keyvault_svc.rpc.messages import calling_person, grant_message, grant_terms
+from svc_runtime.authentication import ServicerContext
 from svc_runtime.call_context import annotate, current_call
-
-if TYPE_CHECKING:
-    import grpc
-
-    from keyvault_svc.domain.custody import KeyCustody
 
 
 class GrantServicer(GrantServiceServicer):
@@ -24,7 +18,7 @@ class GrantServicer(GrantServiceServicer):
         self._custody = custody
 
     async def CreateGrant(
-        self, request: grant_service_pb.CreateGrantRequest, context: grpc.aio.ServicerContext
+        self, request: grant_service_pb.CreateGrantRequest, context: ServicerContext
     ) -> grant_service_pb.CreateGrantResponse:
         """Record a consent."""
         del context
@@ -38,28 +32,24 @@ class GrantServicer(GrantServiceServicer):
         return grant_service_pb.CreateGrantResponse(grant=grant_message(name, grant))
 
     async def ListGrants(
-        self, request: grant_service_pb.ListGrantsRequest, context: grpc.aio.ServicerContext
+        self, request: grant_service_pb.ListGrantsRequest, context: ServicerContext
     ) -> grant_service_pb.ListGrantsResponse:
         """List a key's grants."""
         del context
         name = KeyName.parse(request.parent, "parent")
         annotate(key=str(name))
-        grants = await self._custody.list_grants(
-            calling_person(), name, current_call().request_id
-        )
+        grants = await self._custody.list_grants(calling_person(), name, current_call().request_id)
         return grant_service_pb.ListGrantsResponse(
             grants=[grant_message(name, grant) for grant in grants]
         )
 
     async def RevokeGrant(
-        self, request: grant_service_pb.RevokeGrantRequest, context: grpc.aio.ServicerContext
+        self, request: grant_service_pb.RevokeGrantRequest, context: ServicerContext
     ) -> grant_service_pb.RevokeGrantResponse:
         """Withdraw a consent."""
         del context
         name = GrantName.parse(request.name, "name")
         annotate(key=str(name.key), grant=str(name))
-        grant = await self._custody.revoke_grant(
-            calling_person(), name, current_call().request_id
-        )
+        grant = await self._custody.revoke_grant(calling_person(), name, current_call().request_id)
         annotate(app=str(grant.terms.app))
         return grant_service_pb.RevokeGrantResponse(grant=grant_message(name.key, grant))

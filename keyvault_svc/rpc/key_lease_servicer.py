@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
 from keyturn.keyvault.v1.key_lease_service_pb2_grpc import KeyLeaseServiceServicer
-
+from keyvault_svc.domain.leasing import KeyLeasing
 from keyvault_svc.domain.names import GrantName
 from keyvault_svc.lease_log import log_settlement
 from keyvault_svc.rpc.messages import lease_message, lease_request, settlements
+from svc_runtime.authentication import ServicerContext
 from svc_runtime.call_context import annotate
-
-if TYPE_CHECKING:
-    import grpc
-
-    from keyvault_svc.domain.leasing import KeyLeasing
 
 
 class KeyLeaseServicer(KeyLeaseServiceServicer):
@@ -25,7 +19,7 @@ class KeyLeaseServicer(KeyLeaseServiceServicer):
         self._leasing = leasing
 
     async def AcquireLease(
-        self, request: lease_pb.AcquireLeaseRequest, context: grpc.aio.ServicerContext
+        self, request: lease_pb.AcquireLeaseRequest, context: ServicerContext
     ) -> lease_pb.AcquireLeaseResponse:
         """Decide on one request, and lease the key."""
         del context
@@ -42,7 +36,7 @@ class KeyLeaseServicer(KeyLeaseServiceServicer):
         return lease_pb.AcquireLeaseResponse(lease=lease_message(lease))
 
     async def SettleLease(
-        self, request: lease_pb.SettleLeaseRequest, context: grpc.aio.ServicerContext
+        self, request: lease_pb.SettleLeaseRequest, context: ServicerContext
     ) -> lease_pb.SettleLeaseResponse:
         """Record what became of leases."""
         del context

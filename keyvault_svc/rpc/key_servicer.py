@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from keyturn.keyvault.v1 import key_service_pb2 as key_service_pb
 from keyturn.keyvault.v1.key_service_pb2_grpc import KeyServiceServicer
-
+from keyvault_svc.domain.custody import KeyCustody
 from keyvault_svc.domain.names import KeyName, OwnerName
 from keyvault_svc.rpc.messages import calling_person, key_message, take_api_key
+from svc_runtime.authentication import ServicerContext
 from svc_runtime.call_context import annotate, current_call
-
-if TYPE_CHECKING:
-    import grpc
-
-    from keyvault_svc.domain.custody import KeyCustody
-    from svc_runtime.clock import Clock
+from svc_runtime.clock import Clock
 
 
 class KeyServicer(KeyServiceServicer):
@@ -26,7 +20,7 @@ class KeyServicer(KeyServiceServicer):
         self._clock = clock
 
     async def CreateKey(
-        self, request: key_service_pb.CreateKeyRequest, context: grpc.aio.ServicerContext
+        self, request: key_service_pb.CreateKeyRequest, context: ServicerContext
     ) -> key_service_pb.CreateKeyResponse:
         """Take a new key into custody."""
         del context
@@ -38,7 +32,7 @@ class KeyServicer(KeyServiceServicer):
         return key_service_pb.CreateKeyResponse(key=key_message(record, self._clock.now()))
 
     async def GetKey(
-        self, request: key_service_pb.GetKeyRequest, context: grpc.aio.ServicerContext
+        self, request: key_service_pb.GetKeyRequest, context: ServicerContext
     ) -> key_service_pb.GetKeyResponse:
         """Return one record."""
         del context
@@ -47,20 +41,18 @@ class KeyServicer(KeyServiceServicer):
         return key_service_pb.GetKeyResponse(key=key_message(record, self._clock.now()))
 
     async def ListKeys(
-        self, request: key_service_pb.ListKeysRequest, context: grpc.aio.ServicerContext
+        self, request: key_service_pb.ListKeysRequest, context: ServicerContext
     ) -> key_service_pb.ListKeysResponse:
         """List one owner's records."""
         del context
         owner = OwnerName.parse(request.parent, "parent")
         annotate(owner=str(owner))
-        records = await self._custody.list_keys(
-            calling_person(), owner, current_call().request_id
-        )
+        records = await self._custody.list_keys(calling_person(), owner, current_call().request_id)
         now = self._clock.now()
         return key_service_pb.ListKeysResponse(keys=[key_message(r, now) for r in records])
 
     async def RotateKey(
-        self, request: key_service_pb.RotateKeyRequest, context: grpc.aio.ServicerContext
+        self, request: key_service_pb.RotateKeyRequest, context: ServicerContext
     ) -> key_service_pb.RotateKeyResponse:
         """Replace a key's plaintext."""
         del context
@@ -73,7 +65,7 @@ class KeyServicer(KeyServiceServicer):
         return key_service_pb.RotateKeyResponse(key=key_message(record, self._clock.now()))
 
     async def DeleteKey(
-        self, request: key_service_pb.DeleteKeyRequest, context: grpc.aio.ServicerContext
+        self, request: key_service_pb.DeleteKeyRequest, context: ServicerContext
     ) -> key_service_pb.DeleteKeyResponse:
         """Destroy a key."""
         del context

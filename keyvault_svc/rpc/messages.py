@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from keyturn.keyvault.v1 import grant_pb2 as grant_pb
 from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
 from keyturn.keyvault.v1 import key_pb2 as key_pb
-
+from keyturn.keyvault.v1 import key_service_pb2 as key_service_pb
 from keyvault_svc.domain.custody import Person
-from keyvault_svc.domain.grant import GrantTerms
+from keyvault_svc.domain.grant import Grant, GrantTerms
 from keyvault_svc.domain.intake import check_api_key
-from keyvault_svc.domain.key_record import KeyState
-from keyvault_svc.domain.lease import LeaseOutcome, LeaseRequest, LeaseSettlement
+from keyvault_svc.domain.key_record import KeyRecord, KeyState
+from keyvault_svc.domain.lease import Lease, LeaseOutcome, LeaseRequest, LeaseSettlement
 from keyvault_svc.domain.names import GrantName, KeyName
 from svc_runtime.call_context import current_call
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import CallerUnverifiedError, InvalidFieldError
 from svc_runtime.spiffe_id import SpiffeId
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from ipaddress import IPv4Address, IPv6Address
-
-    from keyturn.keyvault.v1 import key_service_pb2 as key_service_pb
-
-    from keyvault_svc.domain.grant import Grant
-    from keyvault_svc.domain.key_record import KeyRecord
-    from keyvault_svc.domain.lease import Lease
 
 MAX_SETTLEMENTS: Final = 1000  # in one SettleLease
 _MAX_TEXT: Final = 256  # characters of an endpoint, a model or an id that is only passed on
@@ -164,7 +156,7 @@ def settlements(messages: Iterable[lease_pb.LeaseSettlement]) -> list[LeaseSettl
     """Return the settlements that *messages* report.
 
     Raises:
-        InvalidFieldError: There is none, there are too many, or one breaks a rule. None counts then.
+        InvalidFieldError: There is none, there are too many, or one breaks a rule.
     """
     parsed = [_settlement(message) for message in messages]
     if not 1 <= len(parsed) <= MAX_SETTLEMENTS:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from keyvault_svc.domain.ports import AuditTags
+from keyvault_svc.domain.ports import AuditTags
 
 REQUEST_ID: Final = "X-Keyturn-Request-Id"
 LEASE: Final = "X-Keyturn-Lease"

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from hvac.api.secrets_engines import KvV2
 
 from keyvault_svc.domain.errors import KeyChangedMeanwhileError, KeyRecordUnreadableError
+from keyvault_svc.domain.key_record import KeyRecord
+from keyvault_svc.domain.names import KeyName, OwnerName
+from keyvault_svc.domain.ports import AuditTags
 from keyvault_svc.vault.audit_headers import REQUEST_ID, headers_for
 from keyvault_svc.vault.paths import KV_MOUNT, owner_path, record_path
 from keyvault_svc.vault.record_format import from_stored, to_stored
 from svc_runtime.vault.errors import VaultConflictError, VaultNotFoundError
-
-if TYPE_CHECKING:
-    from keyvault_svc.domain.key_record import KeyRecord
-    from keyvault_svc.domain.names import KeyName, OwnerName
-    from keyvault_svc.domain.ports import AuditTags
-    from svc_runtime.vault.session import VaultSession
+from svc_runtime.vault.session import VaultSession
 
 
 class KvKeyStore:
@@ -101,9 +99,7 @@ class KvKeyStore:
         """Return the ids of the owner's keys, sorted."""
         try:
             answer = await self._session.call(
-                lambda adapter: KvV2(adapter).list_secrets(
-                    owner_path(owner), mount_point=KV_MOUNT
-                ),
+                lambda adapter: KvV2(adapter).list_secrets(owner_path(owner), mount_point=KV_MOUNT),
                 {REQUEST_ID: request_id},
             )
         except VaultNotFoundError:

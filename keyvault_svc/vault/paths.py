@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from keyvault_svc.domain.names import KeyName, OwnerName
+from keyvault_svc.domain.names import KeyName, OwnerName
 
 KV_MOUNT: Final = "keyturn-kv"
 TRANSIT_MOUNT: Final = "keyturn-transit"

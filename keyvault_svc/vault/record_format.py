@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - pydantic reads the annotations at run time
+from datetime import datetime
 from ipaddress import ip_network
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from keyvault_svc.domain.errors import KeyRecordUnreadableError
 from keyvault_svc.domain.grant import Grant, GrantTerms
 from keyvault_svc.domain.key_record import KeyRecord, KeyState, SealedKey
-from keyvault_svc.domain.names import KeyName  # noqa: TC001 - kept beside its siblings
+from keyvault_svc.domain.names import KeyName
 from svc_runtime.spiffe_id import SpiffeId
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from hvac.api.secrets_engines import Transit
 
 from keyvault_svc.domain.key_record import SealedKey
+from keyvault_svc.domain.names import KeyName
+from keyvault_svc.domain.ports import AuditTags
 from keyvault_svc.vault.audit_headers import headers_for
 from keyvault_svc.vault.paths import TRANSIT_KEY, TRANSIT_MOUNT
-
-if TYPE_CHECKING:
-    from keyvault_svc.domain.names import KeyName
-    from keyvault_svc.domain.ports import AuditTags
-    from svc_runtime.secret_bytes import SecretBytes
-    from svc_runtime.vault.session import VaultSession
+from svc_runtime.secret_bytes import SecretBytes
+from svc_runtime.vault.session import VaultSession
 
 
 class TransitSealer:

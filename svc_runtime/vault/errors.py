@@ -27,3 +27,11 @@ class VaultConflictError(VaultAnswerError):
 
 class VaultBadRequestError(VaultAnswerError):
     """Vault found the request's content invalid (for transit: a ciphertext that does not open)."""
+
+
+class VaultPermissionError(VaultAnswerError):
+    """The token may not do this, or is no longer valid: Vault tells neither apart."""
+
+
+class VaultLoginError(Exception):
+    """The service's own credential is missing, malformed, or refused. The text is a constant."""

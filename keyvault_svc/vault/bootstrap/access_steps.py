@@ -7,12 +7,11 @@ from typing import Final
 
 from keyvault_svc.vault.bootstrap.convergence import RIGHT, fields_step, mount_step
 from keyvault_svc.vault.bootstrap.errors import SetupConflictError
-from keyvault_svc.vault.bootstrap.options import BootstrapOptions
+from keyvault_svc.vault.bootstrap.options import SERVICES, BootstrapOptions
 from keyvault_svc.vault.bootstrap.step import Finding, Step, StepOutcome
 from keyvault_svc.vault.bootstrap.vault_admin import VaultAdmin
 
 APPROLE_MOUNT: Final = "keyturn-approle"
-SERVICES: Final = ("keyvault-svc", "gateway-svc")
 _POLICIES: Final = (*SERVICES, "keyturn-owner", "keyturn-app")
 _TOKEN_TTL_SECONDS: Final = 15 * 60  # a stolen token that is not renewed dies this soon
 _TOKEN_MAX_TTL_SECONDS: Final = 24 * 60 * 60  # renewed or not, a service logs in anew each day

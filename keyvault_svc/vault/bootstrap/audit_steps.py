@@ -79,6 +79,12 @@ def judge_devices(
     """
     files = {(device.get("options") or {}).get("file_path") for device in devices.values()}
     if kind is ServerKind.HASHICORP_VAULT and audit_file is not None and audit_file not in files:
+        if f"{_DEVICE}/" in devices:  # a device cannot be changed; a new one hashes with a new salt
+            return Finding(
+                StepOutcome.MANUAL,
+                f"the audit device {_DEVICE}/ writes another file: name that one, "
+                f"or run `vault audit disable {_DEVICE}` first",
+            )
         return Finding(StepOutcome.CREATED, _ONLY_ONE if not devices else "")
     if devices:
         return Finding(StepOutcome.OK, _ONLY_ONE) if len(devices) == 1 else RIGHT

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from svc_runtime.spiffe_id import SpiffeId
 
+SERVICES: Final = ("keyvault-svc", "gateway-svc")
+"""The processes with a login and a certificate of their own; each name is also its policy's."""
 MAX_TOKEN_TTL_SECONDS: Final = 86400
 """Longest life of an ID token. The signing key's verification TTL in `oidc_steps` is this long,
 and Vault refuses a role whose tokens would outlive the key that verifies them."""
@@ -28,8 +31,8 @@ class BootstrapOptions:
         owner_token_ttl_seconds: Life of an owner's ID token, 1 to `MAX_TOKEN_TTL_SECONDS`.
         app_token_ttl_seconds: Life of an app's token, in the same range.
         certificate_ttl_seconds: Life of a certificate, and the longest that may be asked for.
-        dns_names: Per service (`keyvault-svc`, `gateway-svc`), the DNS names that its certificate
-            may bear besides its own name and `localhost`.
+        dns_names: Per service of `SERVICES`, the DNS names that its certificate may bear besides
+            its own name and `localhost`.
     """
 
     policy_dir: Path
@@ -47,7 +50,11 @@ class BootstrapOptions:
         Raises:
             ValueError: An option is outside its range; the message names it.
         """
-        SpiffeId.parse(f"spiffe://{self.trust_domain}/app")
+        # A trust domain with a slash would parse too, as another domain with a longer path.
+        if SpiffeId.parse(f"spiffe://{self.trust_domain}/app").path != "/app":
+            raise ValueError("trust_domain must not hold a slash")
+        if self.issuer is not None and not _is_base_url(self.issuer):
+            raise ValueError("issuer must be a URL of scheme and host only")
         for name, seconds in (
             ("owner_token_ttl_seconds", self.owner_token_ttl_seconds),
             ("app_token_ttl_seconds", self.app_token_ttl_seconds),
@@ -56,3 +63,16 @@ class BootstrapOptions:
                 raise ValueError(f"{name} must be from 1 to {MAX_TOKEN_TTL_SECONDS}")
         if self.certificate_ttl_seconds < 1:
             raise ValueError("certificate_ttl_seconds must be at least 1")
+        if not set(self.dns_names) <= set(SERVICES):
+            raise ValueError(f"dns_names may name only {', '.join(SERVICES)}")
+
+
+def _is_base_url(url: str) -> bool:
+    parts = urlsplit(url)
+    return (
+        parts.scheme in {"http", "https"}
+        and bool(parts.netloc)
+        and parts.path in {"", "/"}
+        and not parts.query
+        and not parts.fragment
+    )

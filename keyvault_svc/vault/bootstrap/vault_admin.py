@@ -33,7 +33,7 @@ class VaultAdmin:
             VaultRequestError: Vault refused, or could not be asked.
         """
         answer = self._ask(lambda: self._client.read(path), '"read"', path)
-        return None if answer is None else cast("dict[str, Any]", answer["data"])
+        return None if answer is None else _data(answer)
 
     def list_keys(self, path: str) -> list[str]:
         """Return the names below *path*; none when nothing is there.
@@ -42,7 +42,7 @@ class VaultAdmin:
             VaultRequestError: Vault refused, or could not be asked.
         """
         answer = self._ask(lambda: self._client.list(path), '"list"', path)
-        return [] if answer is None else cast("list[str]", answer["data"]["keys"])
+        return [] if answer is None else cast("list[str]", _data(answer)["keys"])
 
     def write(self, path: str, data: Mapping[str, object]) -> None:
         """Send *data* to *path*, except in a dry run. The answer is dropped.
@@ -63,6 +63,14 @@ class VaultAdmin:
         except (exceptions.VaultError, OSError) as error:
             failure = _describe(error, capabilities, path)
         raise failure
+
+
+def _data(answer: object) -> dict[str, Any]:
+    if not isinstance(answer, dict) or not isinstance(answer.get("data"), dict):
+        raise VaultRequestError(
+            "What answers is not Vault.", "Check the address, and any proxy on the way to it."
+        )
+    return cast("dict[str, Any]", answer["data"])
 
 
 def _describe(error: Exception, capabilities: str, path: str) -> VaultRequestError:

@@ -1,0 +1,119 @@
+# The only command surface: people, CI and the docs call these targets and nothing else.
+# Only `setup` and `lock` use the network, and `demo` and `up` when they are given a real OpenAI key.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+T ?= tests
+BIN := .venv/bin
+READY := .venv/.setup-stamp
+
+##@ Try it
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '\nPYTHON=python3.12 chooses the interpreter of setup; T=tests/unit narrows test.\n'
+
+.PHONY: setup
+setup: $(READY) ## Create .venv from the hashed locks; does nothing when they are unchanged
+	@echo ".venv is ready"
+
+$(READY): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Keyturn needs Python 3.11 or newer; $(PYTHON) is not. Try: make setup PYTHON=python3.12" >&2; exit 1; }
+	@echo "Installing requirements/dev.txt into .venv"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+.PHONY: demo
+demo: $(READY) ## Watch an app call OpenAI with a key it can never see, then read who did it
+	@$(BIN)/keyturn local demo
+
+.PHONY: up
+up: $(READY) ## Run Vault, both services and an OpenAI stand-in here until Ctrl-C
+	@$(BIN)/keyturn local up
+
+.PHONY: down
+down: $(READY) ## Stop what `make up` started, from elsewhere
+	@$(BIN)/keyturn local down
+
+##@ Check it
+.PHONY: test
+test: $(READY) ## Run all tests, or those under T
+	@$(BIN)/pytest $(T)
+
+.PHONY: test-unit
+test-unit: $(READY) ## Run the tests of single modules and of the architecture
+	@$(BIN)/pytest tests/unit tests/architecture
+
+.PHONY: check
+check: lint types layers proto-lint proto-check lock-check secrets shellcheck ## Run every check that is no test
+
+.PHONY: lint
+lint: $(READY) ## Check style, format and spelling
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . || { echo "Run: make format" >&2; exit 1; }
+	@$(BIN)/codespell
+
+.PHONY: types
+types: $(READY) ## Check types, strictly
+	@$(BIN)/mypy
+
+.PHONY: layers
+layers: $(READY) ## Check who may import whom
+	@$(BIN)/lint-imports --no-logo
+
+.PHONY: proto-lint
+proto-lint: $(READY) ## Check the protos' style and format
+	@$(BIN)/buf lint
+	@$(BIN)/buf format --diff --exit-code
+
+.PHONY: proto-check
+proto-check: $(READY) ## Check that gen/ is what protos/ generates
+	@tools/check_protos.sh
+
+.PHONY: lock-check
+lock-check: $(READY) ## Check that requirements/ satisfies pyproject.toml
+	@$(BIN)/python tools/check_locks.py
+
+.PHONY: secrets
+secrets: $(READY) ## Check that no file holds a credential
+	@tools/check_secrets.sh
+
+.PHONY: shellcheck
+shellcheck: $(READY) ## Check the shell scripts
+	@tools/check_shell.sh
+
+##@ Change it
+.PHONY: format
+format: $(READY) ## Format Python and protos, and fix what can be fixed safely
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/buf format --write
+
+.PHONY: proto
+proto: $(READY) ## Generate gen/ from protos/
+	@tools/generate_protos.sh
+
+.PHONY: lock
+lock: $(READY) ## Pin the requirements of pyproject.toml; UPGRADE=1 takes newer releases
+	@tools/lock_requirements.sh
+
+##@ Clean up
+.PHONY: clean
+clean: ## Remove caches and build output
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage build dist
+	@find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean ## Also stop the local stack and remove its state and .venv
+	@if [[ -d .keyturn && -x $(BIN)/keyturn ]]; then $(BIN)/keyturn local down; fi
+	@rm -rf .keyturn .venv

@@ -1,0 +1,21 @@
+# The gateway: opens a ciphertext that the key service hands over, and can find none by itself.
+# Nothing may be added here without an ADR; tests/integration/test_dual_control.py keeps it so.
+
+# Opens the sealed key of one lease. A batch would open many under one line of the audit log.
+path "keyturn-transit/decrypt/openai" {
+  capabilities      = ["update"]
+  denied_parameters = {
+    "batch_input" = []
+  }
+}
+
+# Its own token, since the AppRole leaves out the default policy.
+path "auth/token/lookup-self" {
+  capabilities = ["read"]
+}
+path "auth/token/renew-self" {
+  capabilities = ["update"]
+}
+path "auth/token/revoke-self" {
+  capabilities = ["update"]
+}

@@ -1,0 +1,62 @@
+# The key service: holds every ciphertext, opens none. There is no decrypt in this file, and
+# tests/integration/test_dual_control.py keeps it so. `+` stands for exactly one path segment.
+
+# Records of sealed keys, read once per request. "create" stores a key's first version, "update"
+# the next; the mount demands check-and-set for both.
+path "keyturn-kv/data/users/+/keys/+" {
+  capabilities = ["create", "read", "update"]
+}
+path "keyturn-kv/data/teams/+/keys/+" {
+  capabilities = ["create", "read", "update"]
+}
+
+# Rotation and disabling destroy the superseded versions, beyond recovery.
+path "keyturn-kv/destroy/users/+/keys/+" {
+  capabilities = ["update"]
+}
+path "keyturn-kv/destroy/teams/+/keys/+" {
+  capabilities = ["update"]
+}
+
+# "read" tells which versions exist and are to be destroyed; "delete" removes a deleted key whole.
+path "keyturn-kv/metadata/users/+/keys/+" {
+  capabilities = ["read", "delete"]
+}
+path "keyturn-kv/metadata/teams/+/keys/+" {
+  capabilities = ["read", "delete"]
+}
+
+# The names of one owner's keys; Vault ends the path of a list with a slash. Owners themselves
+# cannot be listed.
+path "keyturn-kv/metadata/users/+/keys/" {
+  capabilities = ["list"]
+}
+path "keyturn-kv/metadata/teams/+/keys/" {
+  capabilities = ["list"]
+}
+
+# Seals a key at intake. Without "create" a request cannot make another transit key by naming it.
+path "keyturn-transit/encrypt/openai" {
+  capabilities = ["update"]
+}
+
+# Moves a record to the newest version of the transit key without showing the plaintext.
+path "keyturn-transit/rewrap/openai" {
+  capabilities = ["update"]
+}
+
+# The fingerprint that tells whether two intakes brought the same key.
+path "keyturn-transit/hmac/openai" {
+  capabilities = ["update"]
+}
+
+# Its own token, since the AppRole leaves out the default policy.
+path "auth/token/lookup-self" {
+  capabilities = ["read"]
+}
+path "auth/token/renew-self" {
+  capabilities = ["update"]
+}
+path "auth/token/revoke-self" {
+  capabilities = ["update"]
+}

@@ -1,0 +1,173 @@
+"""The gateway's command, and its one composition root: settings to adapters to servers."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ssl
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+import grpc
+import structlog
+
+from gateway_svc.domain.key_name import KeyChoice
+from gateway_svc.domain.relay import Relay
+from gateway_svc.domain.roles import AppIds
+from gateway_svc.http.caller import HTTPAuthenticator
+from gateway_svc.http.front import HTTPFront
+from gateway_svc.http.server import HTTPServer
+from gateway_svc.keyvault_client.key_leaser import GrpcKeyLeaser
+from gateway_svc.keyvault_client.settlement_queue import SettlementQueue
+from gateway_svc.openai_api.aiohttp_upstream import AiohttpUpstream
+from gateway_svc.rpc.access_policy import APP_PORT
+from gateway_svc.rpc.app_calls import AppCalls
+from gateway_svc.rpc.chat_completion_servicer import ChatCompletionServicer
+from gateway_svc.rpc.error_status import ERROR_DOMAIN, ERROR_STATUS
+from gateway_svc.rpc.pass_through_servicer import PassThroughServicer
+from gateway_svc.settings import OpenAISettings, Settings
+from gateway_svc.vault.transit_opener import TransitOpener
+from keyturn.gateway.v1.chat_completion_service_pb2_grpc import (
+    add_ChatCompletionServiceServicer_to_server,
+)
+from keyturn.gateway.v1.pass_through_service_pb2_grpc import (
+    add_PassThroughServiceServicer_to_server,
+)
+from svc_runtime.authentication import MTLSAuthenticator
+from svc_runtime.clock import SystemClock
+from svc_runtime.grpc_channel import ReloadingChannel
+from svc_runtime.grpc_credentials import mtls_server_credentials
+from svc_runtime.grpc_server import Listener, build_server
+from svc_runtime.health import HealthServer
+from svc_runtime.http_tls import server_ssl_context
+from svc_runtime.issuers import jwt_verifier, workload_tokens
+from svc_runtime.logging_setup import configure_logging
+from svc_runtime.process import ServerBrokeError, until_told_to_stop
+from svc_runtime.readiness import follow_readiness
+from svc_runtime.settings_models import SettingsError
+from svc_runtime.tls_files import TLSFiles, TLSFilesError, TLSFilesWatcher
+from svc_runtime.vault.connect import vault_session
+
+_log = structlog.get_logger()
+
+_USAGE_EXIT: Final = 2
+_BROKEN_EXIT: Final = 70  # EX_SOFTWARE
+_SERVICE: Final = "gateway-svc"
+_SERVICES: Final = (
+    "keyturn.gateway.v1.ChatCompletionService",
+    "keyturn.gateway.v1.PassThroughService",
+)
+# Room above the 10 MiB of a body, so that a larger one gets an error that names field and rule.
+_MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line *argv*, that of the process by default; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="gateway-svc", description="Calls OpenAI with owners' keys."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    serving = commands.add_parser("serve", help="serve apps until SIGTERM")
+    serving.add_argument("--config", type=Path, required=True, help="settings file, TOML")
+    arguments = parser.parse_args(argv)
+    try:
+        asyncio.run(serve(Settings.load(arguments.config)))
+    except (SettingsError, TLSFilesError) as error:
+        sys.stderr.write(f"gateway-svc: {error}\n")
+        return _USAGE_EXIT
+    except ServerBrokeError:
+        return _BROKEN_EXIT
+    return 0
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until the process is told to stop, then let calls in flight end.
+
+    Raises:
+        TLSFilesError: The certificate cannot be used.
+        RuntimeError: An address cannot be listened on.
+    """
+    configure_logging(_SERVICE)
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        watcher = TLSFilesWatcher(TLSFiles(**settings.tls.model_dump()), clock)
+        health = HealthServer(settings.health_address)
+        await health.start()
+        stack.push_async_callback(health.stop)
+        session = await stack.enter_async_context(vault_session(settings.vault, clock))
+        verifier = jwt_verifier(settings.app_issuers, clock)
+        stack.push_async_callback(verifier.aclose)
+        upstream = _upstream(settings.openai)
+        await upstream.start()
+        stack.push_async_callback(upstream.close)
+        channel = ReloadingChannel(
+            settings.key_service.target, watcher, server_name=settings.key_service.server_name
+        )
+        stack.push_async_callback(channel.close)
+        queue = SettlementQueue(channel)
+        queue.start()
+        stack.push_async_callback(queue.close)
+
+        relay = Relay(GrpcKeyLeaser(channel, queue), TransitOpener(session), upstream, clock)
+        key_choice = KeyChoice(settings.keys_by_app())
+        app_ids = AppIds(settings.app_id_prefix)
+        grpc_server = _grpc_server(settings, watcher, app_ids, relay, AppCalls(key_choice))
+        await grpc_server.start()
+        stack.push_async_callback(grpc_server.stop, settings.drain_seconds)
+        front = HTTPFront(
+            relay,
+            HTTPAuthenticator(app_ids, workload_tokens(verifier, settings.app_issuers)),
+            key_choice,
+            request_timeout_seconds=settings.request_timeout_seconds,
+        )
+        http_server = HTTPServer(front, server_ssl_context(watcher), address=settings.http_address)
+        await http_server.start(settings.drain_seconds)
+        stack.push_async_callback(http_server.stop)
+        stack.push_async_callback(health.drain)
+        stack.callback(
+            asyncio.create_task(
+                follow_readiness(health, _SERVICES, lambda: session.is_ready)
+            ).cancel
+        )
+        _log.info("serving", count=2)
+        await until_told_to_stop([grpc_server])
+        _log.info("stopping")
+
+
+def _upstream(settings: OpenAISettings) -> AiohttpUpstream:
+    tls = None
+    if settings.base_url.startswith("https://"):
+        tls = ssl.create_default_context(cafile=settings.ca_file)
+        tls.minimum_version = ssl.TLSVersion.TLSv1_2
+    return AiohttpUpstream(settings.base_url, tls, max_connections=settings.max_connections)
+
+
+def _grpc_server(
+    settings: Settings, watcher: TLSFilesWatcher, app_ids: AppIds, relay: Relay, calls: AppCalls
+) -> grpc.aio.Server:
+    def register(server: grpc.aio.Server) -> None:
+        add_ChatCompletionServiceServicer_to_server(ChatCompletionServicer(relay, calls), server)
+        add_PassThroughServiceServicer_to_server(PassThroughServicer(relay, calls), server)
+
+    server, _ = build_server(
+        listener=Listener(
+            settings.grpc_address,
+            mtls_server_credentials(watcher),
+            MTLSAuthenticator(app_ids.roles_of),
+            APP_PORT,
+        ),
+        status_table=ERROR_STATUS,
+        error_domain=ERROR_DOMAIN,
+        max_deadline_seconds=settings.request_timeout_seconds,
+        max_message_bytes=_MAX_MESSAGE_BYTES,
+        register=register,
+        reflection_of=_SERVICES,
+    )
+    return server
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The gateway's gRPC surface: convert, relay, convert back."""

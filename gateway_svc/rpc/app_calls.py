@@ -1,0 +1,102 @@
+"""Makes an `AppCall` of a gRPC call: who calls, with which key, until when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from gateway_svc.domain.calls import app_of, shaved
+from gateway_svc.domain.endpoint import Endpoint
+from gateway_svc.domain.headers import Headers
+from gateway_svc.domain.key_name import FIELD as KEY_FIELD
+from gateway_svc.domain.key_name import KeyChoice
+from gateway_svc.domain.relay import AppCall, Exchange
+from svc_runtime.authentication import ServicerContext
+from svc_runtime.call_context import annotate, current_call
+from svc_runtime.secret_bytes import SecretBytes
+from svc_runtime.service_error import InvalidFieldError
+
+_AUTHORIZATION: Final = "authorization"
+_BEARER: Final = "bearer "
+_MAX_TOKEN_CHARACTERS: Final = 16 * 1024
+
+
+class AppCalls:
+    """Knows the operator's defaults."""
+
+    def __init__(self, key_choice: KeyChoice) -> None:
+        self._key_choice = key_choice
+
+    def make(
+        self,
+        context: ServicerContext,
+        *,
+        method: str,
+        endpoint: Endpoint,
+        query: str = "",
+        headers: Headers = (),
+        body: bytes,
+    ) -> AppCall:
+        """Return the call that *context* and the given request are.
+
+        Raises:
+            CallerUnverifiedError: Nobody was verified.
+            InvalidFieldError: The call names no key, or not as it should.
+        """
+        call = current_call()
+        metadata = _text_metadata(context)
+        app = app_of(call.caller)
+        key = self._key_choice.choose(app, _single(metadata, KEY_FIELD))
+        annotate(key=str(key), app=str(app), endpoint=endpoint.name)
+        return AppCall(
+            call.request_id,
+            app,
+            key,
+            call.caller.source_ip if call.caller else "",
+            shaved(context.time_remaining() or 0.0),
+            method,
+            endpoint,
+            query,
+            headers,
+            body,
+            _app_token(_single(metadata, _AUTHORIZATION)),
+        )
+
+
+async def send_receipt(context: ServicerContext, exchange: Exchange) -> None:
+    """Send the receipt with the initial metadata, and leave it for the trailing metadata."""
+    receipt = exchange.receipt
+    annotate(
+        lease=receipt.lease_id,
+        grant=receipt.grant,
+        key_version=str(receipt.key_version),
+        http_status=str(exchange.status),
+        openai_request_id=exchange.openai_request_id,
+    )
+    headers = receipt.headers()
+    context.set_trailing_metadata((*context.trailing_metadata(), *headers))
+    await context.send_initial_metadata(headers)
+
+
+def _text_metadata(context: ServicerContext) -> list[tuple[str, str]]:
+    metadata: Iterable[tuple[str, str | bytes]] = context.invocation_metadata() or ()
+    return [(name, value) for name, value in metadata if isinstance(value, str)]
+
+
+def _single(metadata: list[tuple[str, str]], name: str) -> str | None:
+    values = [value for key, value in metadata if key == name]
+    if len(values) > 1:
+        raise InvalidFieldError(name, "must be given once")
+    return values[0] if values else None
+
+
+def _app_token(authorization: str | None) -> SecretBytes | None:
+    """Return the app's own token, which may come beside its certificate, as proof end to end."""
+    if not authorization:
+        return None
+    if not authorization.lower().startswith(_BEARER) or len(authorization) > _MAX_TOKEN_CHARACTERS:
+        raise InvalidFieldError(_AUTHORIZATION, "must be a bearer token of at most 16 KiB")
+    token = authorization[len(_BEARER) :].strip()
+    if not token or not token.isascii():
+        raise InvalidFieldError(_AUTHORIZATION, "must be a bearer token of at most 16 KiB")
+    return SecretBytes(token.encode("ascii"))

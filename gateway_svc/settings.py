@@ -1,0 +1,116 @@
+"""The gateway's settings."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from gateway_svc.domain.key_name import KeyName
+from gateway_svc.domain.roles import AppIds
+from svc_runtime.service_error import InvalidFieldError
+from svc_runtime.settings_models import (
+    Address,
+    AppIssuerSettings,
+    ServiceSettings,
+    TLSSettings,
+    VaultSettings,
+)
+from svc_runtime.spiffe_id import SpiffeId
+
+
+class KeyServiceSettings(BaseModel):
+    """Where the key service is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    target: Annotated[str, Field(min_length=1)]
+    """gRPC target: `dns:///keyvault-svc:8443`, `ipv4:10.0.0.1:8443,10.0.0.2:8443`."""
+    server_name: str = "keyvault-svc"
+    """DNS name that its certificate must have."""
+
+
+class OpenAISettings(BaseModel):
+    """Which OpenAI to call."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")] = (
+        "https://api.openai.com/v1"
+    )
+    ca_file: Path | None = None
+    """CA of the server, where it is not a public one."""
+    allow_http_on_loopback: bool = False
+    """Let `base_url` be http on this machine, for the local stack: keys travel in the clear."""
+    max_connections: Annotated[int, Field(ge=1, le=10_000)] = 1000
+
+    @model_validator(mode="after")
+    def _keys_travel_encrypted(self) -> Self:
+        url = urlsplit(self.base_url)
+        if url.scheme == "http" and not (
+            self.allow_http_on_loopback and _is_loopback(url.hostname)
+        ):
+            raise ValueError("base_url must be https; http is for loopback in the local stack only")
+        return self
+
+
+class Settings(ServiceSettings):
+    """Everything that can be set. Times are in seconds."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_nested_delimiter="__", env_prefix="GATEWAY_SVC_"
+    )
+
+    grpc_address: Address
+    """Where apps call over gRPC: mTLS."""
+    http_address: Address
+    """Where apps call over HTTPS: with a client certificate or a token."""
+    health_address: Address
+    """Where probes call: health only, in the clear."""
+    app_id_prefix: str
+    """SPIFFE ids below this are apps: `spiffe://example.org/app/`."""
+    app_issuers: tuple[AppIssuerSettings, ...] = ()
+    """Issuers of apps' tokens."""
+    default_keys: dict[str, str] = Field(default_factory=dict)
+    """Key that an app's calls use when they name none, by the app's SPIFFE id."""
+    tls: TLSSettings
+    vault: VaultSettings
+    key_service: KeyServiceSettings
+    openai: OpenAISettings = OpenAISettings()
+    request_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 900
+    """The longest request: for HTTP it is the bound, for gRPC the longest deadline."""
+    drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 30
+    """How long calls in flight may take to end when the service stops."""
+
+    @model_validator(mode="after")
+    def _names_are_names(self) -> Self:
+        AppIds(self.app_id_prefix)
+        self.keys_by_app()
+        return self
+
+    def keys_by_app(self) -> dict[SpiffeId, KeyName]:
+        """Return `default_keys`, parsed.
+
+        Raises:
+            ValueError: An app or a key is malformed.
+        """
+        try:
+            return {
+                SpiffeId.parse(app): KeyName.parse(key) for app, key in self.default_keys.items()
+            }
+        except InvalidFieldError as error:
+            problem = error.rule
+        raise ValueError(f"default_keys: a key {problem}")
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host or "").is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""What a person types: each command parses, calls the modules beside this package, and prints."""

@@ -1,0 +1,71 @@
+"""What all commands share: their options, and how they run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+import click
+
+from keyturn_cli.client_settings import ClientSettings
+from keyturn_cli.owner_token import OwnerToken, require_owner_token
+from keyturn_cli.resource_names import full_name
+from keyturn_cli.service_channels import CallOptions, new_request_id
+from svc_runtime.clock import SystemClock
+
+DEFAULT_TIMEOUT_SECONDS: Final = 30.0
+_MAX_TIMEOUT_SECONDS: Final = 3600.0
+
+_Result = TypeVar("_Result")
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+def timeout_option(
+    default_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+) -> Callable[[_Command], _Command]:
+    """Return the option `--timeout`."""
+    return click.option(
+        "--timeout",
+        "timeout_seconds",
+        type=click.FloatRange(min=0, min_open=True, max=_MAX_TIMEOUT_SECONDS),
+        default=default_seconds,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long a call may take.",
+    )
+
+
+def run(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run *work* to its end."""
+    return asyncio.run(work)
+
+
+def call_options(timeout_seconds: float) -> CallOptions:
+    """Return the options of a call under a fresh request id."""
+    return CallOptions(timeout_seconds, new_request_id())
+
+
+class OwnerSession:
+    """Settings, and the person who is logged in, for the commands of owners."""
+
+    def __init__(self) -> None:
+        """Load both.
+
+        Raises:
+            CommandError: A setting is wrong, or nobody is logged in.
+        """
+        self.settings = ClientSettings.load()
+        self.now = SystemClock().now()
+        self.token: OwnerToken = require_owner_token(self.settings, self.now)
+
+    @property
+    def person(self) -> str | None:
+        """The person's name, as the token says, for short names only."""
+        return self.token.unverified_name
+
+    def full_name(self, typed: str) -> str:
+        """Return the whole name of the key or grant that *typed* means."""
+        return full_name(typed, self.person)

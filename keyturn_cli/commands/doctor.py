@@ -1,0 +1,41 @@
+"""`keyturn doctor`: what is wrong, and how to mend it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from keyturn_cli.check_result import CheckState
+from keyturn_cli.client_settings import ClientSettings
+from keyturn_cli.commands.command_line import json_option, run, timeout_option
+from keyturn_cli.doctor import examine
+from keyturn_cli.exit_codes import ExitCode
+from keyturn_cli.printing import print_json, print_table
+from svc_runtime.clock import SystemClock
+
+_ANSWER_SECONDS: Final = 5.0
+_COLUMNS: Final = ("check", "state", "found", "mend")
+
+
+@click.command("doctor")
+@json_option
+@timeout_option(_ANSWER_SECONDS)
+def doctor_command(*, as_json: bool, timeout_seconds: float) -> None:
+    """Check settings, files, certificates, services, Vault and login.
+
+    Changes nothing. Exit code 7 when there is a problem.
+    """
+    results = run(examine(ClientSettings.load(), SystemClock(), timeout_seconds))
+    problem_count = sum(result.state is CheckState.PROBLEM for result in results)
+    if as_json:
+        print_json(
+            {"checks": [result.document() for result in results], "problem_count": problem_count}
+        )
+    else:
+        rows = [[r.name, r.state.value, r.detail, r.mend] for r in results]
+        print_table(_COLUMNS, rows)
+        click.echo()
+        click.echo(f"{problem_count} problems found." if problem_count else "All is well.")
+    if problem_count:
+        click.get_current_context().exit(ExitCode.PROBLEMS_FOUND)

@@ -1,0 +1,99 @@
+"""What to do about each reason that a service gives. The one table; a test holds it complete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from grpc import StatusCode
+
+from keyturn_cli.exit_codes import ExitCode
+
+_AGAIN: Final = "Nothing was refused. Try again; if it lasts, run `keyturn doctor`."
+_OPERATOR: Final = "Tell your operator, with the request id."
+_ASK_OWNER: Final = "The key's owner can grant it: `keyturn grants add`."
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """How the command ends for one reason, and what the person can do."""
+
+    exit_code: ExitCode
+    hint: str
+
+
+BY_REASON: Final[Mapping[str, Advice]] = {
+    "INTERNAL": Advice(ExitCode.FAULT, _OPERATOR),
+    "INVALID_ARGUMENT": Advice(ExitCode.USAGE, "Correct the named field; see --help."),
+    "CALLER_UNVERIFIED": Advice(
+        ExitCode.REFUSED, "Owners: run `keyturn login`. Apps: run `keyturn doctor`."
+    ),
+    "CALLER_NOT_ALLOWED": Advice(
+        ExitCode.REFUSED, "Use an identity that may do this; `keyturn doctor` shows yours."
+    ),
+    "NOT_THE_OWNER": Advice(
+        ExitCode.REFUSED, "Log in as the owner (`keyturn login`), or have the owner do it."
+    ),
+    "NOT_GRANTED": Advice(ExitCode.REFUSED, _ASK_OWNER),
+    "GRANT_REVOKED": Advice(ExitCode.REFUSED, _ASK_OWNER),
+    "GRANT_EXPIRED": Advice(ExitCode.REFUSED, _ASK_OWNER),
+    "SOURCE_NOT_GRANTED": Advice(
+        ExitCode.REFUSED, "Call from a granted network, or ask the owner to grant this one."
+    ),
+    "ENDPOINT_NOT_GRANTED": Advice(
+        ExitCode.REFUSED, "Use a granted endpoint, or ask the owner to grant this one."
+    ),
+    "MODEL_NOT_GRANTED": Advice(
+        ExitCode.REFUSED, "Use a granted model (--model), or ask the owner to grant this one."
+    ),
+    "APP_PROOF_INVALID": Advice(ExitCode.REFUSED, "Get a new token for the app."),
+    "KEY_NOT_FOUND": Advice(ExitCode.CONFLICT, "`keyturn keys list` shows the keys."),
+    "KEY_EXISTS": Advice(ExitCode.CONFLICT, "`keyturn keys rotate` replaces it."),
+    "TOO_MANY_KEYS": Advice(ExitCode.CONFLICT, "`keyturn keys delete` makes room."),
+    "KEY_CHANGED_MEANWHILE": Advice(ExitCode.CONFLICT, "Look at it, then try again."),
+    "KEY_RECORD_UNREADABLE": Advice(ExitCode.FAULT, _OPERATOR),
+    "GRANT_NOT_FOUND": Advice(ExitCode.CONFLICT, "`keyturn grants list KEY` shows the grants."),
+    "GRANT_EXISTS": Advice(
+        ExitCode.CONFLICT, "`keyturn grants list KEY` shows it; `keyturn grants revoke` ends it."
+    ),
+    "TOO_MANY_GRANTS": Advice(ExitCode.CONFLICT, "`keyturn grants revoke` makes room."),
+    "VAULT_UNAVAILABLE": Advice(ExitCode.UNAVAILABLE, _AGAIN),
+    "ISSUER_UNAVAILABLE": Advice(ExitCode.UNAVAILABLE, _AGAIN),
+    "KEY_SERVICE_UNAVAILABLE": Advice(ExitCode.UNAVAILABLE, _AGAIN),
+    "LEASE_EXPIRED": Advice(ExitCode.UNAVAILABLE, _AGAIN),
+    "UPSTREAM_UNAVAILABLE": Advice(ExitCode.UNAVAILABLE, "Try again; OpenAI may be down."),
+    "UPSTREAM_TIMED_OUT": Advice(ExitCode.UNAVAILABLE, "Try again with a longer --timeout."),
+    "UPSTREAM_REFUSED": Advice(
+        ExitCode.UPSTREAM_REFUSED, "This is OpenAI's own refusal; correct the request."
+    ),
+    "UPSTREAM_ANSWER_UNUSABLE": Advice(ExitCode.UPSTREAM_REFUSED, "Ask for a shorter answer."),
+    "KEY_REJECTED_UPSTREAM": Advice(
+        ExitCode.UPSTREAM_REFUSED, "The owner replaces the key with `keyturn keys rotate`."
+    ),
+    "SEALED_KEY_UNUSABLE": Advice(ExitCode.FAULT, _OPERATOR),
+}
+
+BY_STATUS: Final[Mapping[StatusCode, Advice]] = {
+    StatusCode.CANCELLED: Advice(ExitCode.UNAVAILABLE, _AGAIN),
+    StatusCode.UNKNOWN: Advice(ExitCode.FAULT, _OPERATOR),
+    StatusCode.INVALID_ARGUMENT: Advice(ExitCode.USAGE, "Correct the input; see --help."),
+    StatusCode.DEADLINE_EXCEEDED: Advice(
+        ExitCode.UNAVAILABLE, "Try again, with a longer --timeout."
+    ),
+    StatusCode.NOT_FOUND: Advice(ExitCode.CONFLICT, "Check the name."),
+    StatusCode.ALREADY_EXISTS: Advice(ExitCode.CONFLICT, "Check the name."),
+    StatusCode.PERMISSION_DENIED: Advice(ExitCode.REFUSED, "Check who you are logged in as."),
+    StatusCode.RESOURCE_EXHAUSTED: Advice(ExitCode.CONFLICT, "A limit is reached."),
+    StatusCode.FAILED_PRECONDITION: Advice(ExitCode.CONFLICT, _OPERATOR),
+    StatusCode.ABORTED: Advice(ExitCode.CONFLICT, "Try again."),
+    StatusCode.OUT_OF_RANGE: Advice(ExitCode.USAGE, "Correct the input; see --help."),
+    StatusCode.UNIMPLEMENTED: Advice(
+        ExitCode.FAULT, "The service is older than this command, or the address is another's."
+    ),
+    StatusCode.INTERNAL: Advice(ExitCode.FAULT, _OPERATOR),
+    StatusCode.UNAVAILABLE: Advice(ExitCode.UNAVAILABLE, "Try again, or run `keyturn doctor`."),
+    StatusCode.DATA_LOSS: Advice(ExitCode.FAULT, _OPERATOR),
+    StatusCode.UNAUTHENTICATED: Advice(ExitCode.REFUSED, "Run `keyturn login`."),
+}
+"""For answers that carry no reason: made by the network, or by an unknown server."""

@@ -1,0 +1,125 @@
+"""`keyturn local`: the stack on this machine."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import click
+
+from keyturn_cli.command_error import CommandError
+from keyturn_cli.exit_codes import ExitCode
+from keyturn_cli.local.child_process import stop_recorded
+from keyturn_cli.local.demo import run_demo
+from keyturn_cli.local.errors import LocalStackError
+from keyturn_cli.local.layout import OWNER, Layout
+from keyturn_cli.local.stack import SUPERVISOR, LocalStack
+from keyturn_cli.local.upstream import Upstream
+
+_STOP_SECONDS: Final = 30.0
+_KEYTURN: Final = ".venv/bin/keyturn"
+
+_home = click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".keyturn"),
+    show_default=True,
+    help="Folder that holds all state of the stack.",
+)
+
+
+@click.group(name="local")
+def local_group() -> None:
+    """Run Keyturn on this machine: OpenBao, both services and an OpenAI stand-in.
+
+    With OPENAI_API_KEY set, the real OpenAI is called with that key; KEYTURN_OPENAI_BASE_URL names
+    another server to call.
+    """
+
+
+@local_group.command()
+@_home
+@click.option(
+    "--port",
+    "ports",
+    multiple=True,
+    metavar="NAME=PORT",
+    help="Take this port, such as gateway-http=8443; others are free ones.",
+)
+def up(home: Path, ports: tuple[str, ...]) -> None:
+    """Start the stack and keep it until Ctrl-C or `keyturn local down`."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    wanted_ports = dict(_port(text) for text in ports)
+    stack = LocalStack(home, Upstream.of_environment(), wanted_ports=wanted_ports, say=click.echo)
+    try:
+        with stack:
+            _tell(stack)
+            stack.watch()
+    except LocalStackError as error:
+        raise CommandError(str(error), ExitCode.UNAVAILABLE) from error
+    except KeyboardInterrupt:
+        click.echo("stopped")
+
+
+@local_group.command()
+@_home
+def down(home: Path) -> None:
+    """Stop the stack of `keyturn local up`, from any terminal."""
+    stopped = stop_recorded(
+        Layout(home.absolute()).run_dir, first=SUPERVISOR, grace_seconds=_STOP_SECONDS
+    )
+    click.echo(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+@local_group.command()
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".keyturn") / "demo",
+    show_default=True,
+    help="Folder of the demo's own stack; emptied at the start.",
+)
+def demo(home: Path) -> None:
+    """Show the main job once, in a stack of its own, and stop."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        run_demo(home)
+    except LocalStackError as error:
+        raise CommandError(str(error), ExitCode.UNAVAILABLE) from error
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """End the stack in order; further signals do not disturb that."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _port(text: str) -> tuple[str, int]:
+    name, equals, port = text.partition("=")
+    if not equals or not port.isdecimal() or not 0 < int(port) < 65536:  # noqa: PLR2004 - TCP
+        raise CommandError(f"--port {text}: must read NAME=PORT", ExitCode.USAGE)
+    return name, int(port)
+
+
+def _tell(stack: LocalStack) -> None:
+    layout = stack.layout
+    click.echo(
+        f"""
+Keyturn is up. In another terminal:
+
+  source {layout.client_env}
+  {_KEYTURN} chat "Hello"                       # the demo app calls OpenAI with {OWNER}'s key
+  {_KEYTURN} login --user {OWNER}                # the password is in {layout.password_file}
+  {_KEYTURN} keys list
+
+  gRPC   {stack.ports["gateway-grpc"]}    HTTPS  {stack.ports["gateway-http"]}    \
+owners {stack.ports["keyvault-owner"]}    Vault  {stack.openbao.address}
+  logs   {layout.logs_dir}
+
+Stop it with Ctrl-C here or `make down` elsewhere."""
+    )

@@ -1,0 +1,146 @@
+"""What a local stack needs of Vault beyond the bootstrap: logins, certificates, an owner, an app.
+
+In production the platform does this: cert-manager or SPIRE, Kubernetes auth, an OIDC issuer.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, cast
+
+import hvac
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from keyturn_cli.local.layout import DEMO_APP, OTHER_APP, OWNER, TRUST_DOMAIN, Layout
+from keyturn_cli.local.private_file import write_private_file
+from svc_runtime.secret_bytes import SecretBytes
+
+SERVICES: Final = ("keyvault-svc", "gateway-svc")
+_PEOPLE_MOUNT: Final = "keyturn-people"
+_APPS_MOUNT: Final = "keyturn-apps"
+_APP_USER: Final = "demo"
+
+
+class LocalVault:
+    """The administrator of the local stack's OpenBao."""
+
+    def __init__(self, admin: hvac.Client, layout: Layout) -> None:
+        self._admin = admin
+        self._layout = layout
+
+    def write_service_logins(self) -> None:
+        """Write each service's AppRole credential, unless it is there."""
+        for service in SERVICES:
+            role = f"auth/keyturn-approle/role/{service}"
+            secret_id_file = self._layout.home / f"{service}.secret-id"
+            role_id = self._data(self._admin.read(f"{role}/role-id"))["role_id"]
+            write_private_file(self._layout.home / f"{service}.role-id", role_id.encode())
+            if not secret_id_file.exists():
+                secret_id = self._data(self._write(f"{role}/secret-id", {}))["secret_id"]
+                write_private_file(secret_id_file, secret_id.encode())
+
+    def renew_certificates(self) -> None:
+        """Issue each certificate that is missing or past half of its life."""
+        self._layout.certificates_dir.mkdir(mode=0o700, exist_ok=True)
+        for service in SERVICES:
+            self._renew(
+                service,
+                service,
+                {
+                    "common_name": service,
+                    "alt_names": "localhost",
+                    "ip_sans": "127.0.0.1",
+                    "uri_sans": f"spiffe://{TRUST_DOMAIN}/{service}",
+                },
+            )
+        for app in (DEMO_APP, OTHER_APP):
+            name = app.rpartition("/")[2]
+            self._renew(f"app-{name}", "app", {"uri_sans": app})
+
+    def ensure_owner(self) -> None:
+        """Make the demo owner, with a password of their own."""
+        file = self._layout.password_file
+        if not file.exists():
+            write_private_file(file, secrets.token_urlsafe(24).encode())
+        self._ensure_user(
+            _PEOPLE_MOUNT, OWNER, file.read_text(encoding="ascii"), "keyturn-owner", {}
+        )
+
+    def owner_token(self) -> SecretBytes:
+        """Return an ID token of the demo owner."""
+        password = self._layout.password_file.read_text(encoding="ascii")
+        return self._id_token(_PEOPLE_MOUNT, OWNER, password, "keyturn-owner")
+
+    def app_token(self) -> SecretBytes:
+        """Return a token of the demo app. Its password lives no longer than this call."""
+        password = secrets.token_urlsafe(24)
+        self._ensure_user(_APPS_MOUNT, _APP_USER, password, "keyturn-app", {"spiffe_id": DEMO_APP})
+        return self._id_token(_APPS_MOUNT, _APP_USER, password, "keyturn-app")
+
+    def _ensure_user(
+        self, mount: str, user: str, password: str, policy: str, metadata: dict[str, str]
+    ) -> None:
+        """Make a user, and the entity whose name and metadata its tokens carry."""
+        self._write(
+            f"auth/{mount}/users/{user}",
+            {"password": password, "token_policies": [policy], "token_ttl": "5m"},
+        )
+        # Apps and people are told apart: an app must not be named like a person.
+        entity_name = user if mount == _PEOPLE_MOUNT else f"app:{user}"
+        self._write(
+            f"identity/entity/name/{entity_name}", {"metadata": metadata, "disabled": False}
+        )
+        entity_id = self._data(self._admin.read(f"identity/entity/name/{entity_name}"))["id"]
+        mounts = self._data(self._admin.read("sys/auth"))
+        self._write(
+            "identity/entity-alias",
+            {
+                "name": user,
+                "canonical_id": entity_id,
+                "mount_accessor": mounts[f"{mount}/"]["accessor"],
+            },
+        )
+
+    def _id_token(self, mount: str, user: str, password: str, role: str) -> SecretBytes:
+        person = hvac.Client(url=self._admin.url, session=self._admin.session)
+        person.token = ""
+        login = person.write_data(f"auth/{mount}/login/{user}", data={"password": password})
+        person.token = cast("dict[str, Any]", login)["auth"]["client_token"]
+        try:
+            answer = self._data(person.read(f"identity/oidc/token/{role}"))
+        finally:
+            person.auth.token.revoke_self()
+        return SecretBytes(answer["token"].encode())
+
+    def _renew(self, name: str, role: str, request: dict[str, str]) -> None:
+        certificate_file, key_file = self._layout.certificate(name)
+        if _is_fresh(certificate_file, key_file):
+            return
+        issued = self._data(self._write(f"keyturn-pki/issue/{role}", request))
+        # The key first: a reader that sees one of the two only finds that they do not match.
+        write_private_file(key_file, issued["private_key"].encode())
+        chain = [issued["certificate"], *issued.get("ca_chain", [])]
+        write_private_file(certificate_file, ("\n".join(chain) + "\n").encode())
+        write_private_file(self._layout.ca_file, (issued["issuing_ca"] + "\n").encode())
+
+    def _write(self, path: str, data: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON of any form
+        return self._admin.write_data(path, data=data)
+
+    @staticmethod
+    def _data(answer: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON of any form
+        return cast("dict[str, Any]", answer["data"])
+
+
+def _is_fresh(certificate_file: Path, key_file: Path) -> bool:
+    """Tell whether the two belong together and have not reached half of their life."""
+    try:
+        certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+        key = load_pem_private_key(key_file.read_bytes(), password=None)
+    except (OSError, ValueError):
+        return False
+    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    belongs = certificate.public_key() == key.public_key()
+    return belongs and datetime.now(UTC) < start + (end - start) / 2

@@ -1,0 +1,115 @@
+"""The settings files of the services of a local stack."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from keyturn_cli.local.layout import DEMO_APP, TRUST_DOMAIN, Layout
+
+_POLICIES = Path(__file__).parents[2] / "deploy" / "vault" / "policies"
+TOKEN_TTL_SECONDS = 8 * 3600  # a working day; `keyturn local up` renews client.env before
+
+Table = Mapping[str, object]
+
+
+def key_service_settings(
+    layout: Layout, vault_address: str, vault_ca: Path, ports: Mapping[str, int]
+) -> str:
+    """Return the key service's settings, TOML."""
+    return _toml(
+        {
+            "owner_address": f"127.0.0.1:{ports['owner']}",
+            "gateway_address": f"127.0.0.1:{ports['gateway']}",
+            "health_address": f"127.0.0.1:{ports['health']}",
+            "gateways": [f"spiffe://{TRUST_DOMAIN}/gateway-svc"],
+            "tls": _tls(layout, "keyvault-svc"),
+            "vault": _vault(vault_address, vault_ca),
+            "vault.approle": _approle(layout, "keyvault-svc"),
+            "people": {
+                **_issuer(vault_address, vault_ca, "keyturn-owners"),
+            },
+            "[app_issuers]": _app_issuer(vault_address, vault_ca),
+            "bootstrap": {
+                "policy_dir": str(_POLICIES),
+                "trust_domain": TRUST_DOMAIN,
+                "issuer": vault_address,
+                "owner_token_ttl_seconds": TOKEN_TTL_SECONDS,
+                "app_token_ttl_seconds": TOKEN_TTL_SECONDS,
+            },
+        }
+    )
+
+
+def gateway_settings(
+    layout: Layout,
+    vault_address: str,
+    vault_ca: Path,
+    ports: Mapping[str, int],
+    *,
+    key_service_target: str,
+    upstream: str,
+    default_key: str,
+) -> str:
+    """Return a gateway's settings, TOML."""
+    return _toml(
+        {
+            "grpc_address": f"127.0.0.1:{ports['grpc']}",
+            "http_address": f"127.0.0.1:{ports['http']}",
+            "health_address": f"127.0.0.1:{ports['health']}",
+            "app_id_prefix": f"spiffe://{TRUST_DOMAIN}/app/",
+            "tls": _tls(layout, "gateway-svc"),
+            "vault": _vault(vault_address, vault_ca),
+            "vault.approle": _approle(layout, "gateway-svc"),
+            "key_service": {"target": key_service_target},
+            "openai": {"base_url": upstream, "allow_http_on_loopback": True},
+            "default_keys": {DEMO_APP: default_key},
+            "[app_issuers]": _app_issuer(vault_address, vault_ca),
+        }
+    )
+
+
+def _tls(layout: Layout, service: str) -> Table:
+    certificate, key = layout.certificate(service)
+    return {"certificate": str(certificate), "key": str(key), "ca": str(layout.ca_file)}
+
+
+def _vault(address: str, ca_file: Path) -> Table:
+    return {"address": address, "ca_file": str(ca_file)}
+
+
+def _approle(layout: Layout, service: str) -> Table:
+    return {
+        "role_id_file": str(layout.home / f"{service}.role-id"),
+        "secret_id_file": str(layout.home / f"{service}.secret-id"),
+    }
+
+
+def _issuer(vault_address: str, vault_ca: Path, audience: str) -> Table:
+    issuer = f"{vault_address}/v1/identity/oidc"
+    return {
+        "issuer": issuer,
+        "audience": audience,
+        "jwks_url": f"{issuer}/.well-known/keys",
+        "ca_file": str(vault_ca),
+    }
+
+
+def _app_issuer(vault_address: str, vault_ca: Path) -> Table:
+    return {**_issuer(vault_address, vault_ca, "keyturn-apps"), "app_claim": "keyturn_app"}
+
+
+def _toml(settings: Mapping[str, object]) -> str:
+    """Return *settings* as TOML: plain values first, then tables; `[name]` is an array of one."""
+    lines = [f"{k} = {_value(v)}" for k, v in settings.items() if not isinstance(v, Mapping)]
+    for name, table in settings.items():
+        if isinstance(table, Mapping):
+            lines += ["", f"[{name}]"]
+            lines += [f"{json.dumps(str(k))} = {_value(v)}" for k, v in table.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: object) -> str:
+    # JSON's strings, whole numbers, booleans and lists of those are TOML's, too.
+    return json.dumps(value, ensure_ascii=True)

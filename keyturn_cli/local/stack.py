@@ -1,0 +1,288 @@
+"""The local stack: OpenBao, both services and an OpenAI stand-in, as processes of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final, Self
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]  # ships none
+
+from keyturn_cli.local.child_process import ChildProcess
+from keyturn_cli.local.client_env import write_client_env
+from keyturn_cli.local.errors import AlreadyRunningError, LocalStackError
+from keyturn_cli.local.free_ports import is_port_free
+from keyturn_cli.local.layout import OWNER, Layout, choose_ports
+from keyturn_cli.local.local_vault import LocalVault
+from keyturn_cli.local.openbao_server import OpenBaoServer
+from keyturn_cli.local.pid_file import read_pid_file, write_pid_file
+from keyturn_cli.local.seeding import seed
+from keyturn_cli.local.service_settings import (
+    TOKEN_TTL_SECONDS,
+    gateway_settings,
+    key_service_settings,
+)
+from keyturn_cli.local.upstream import Upstream
+
+SUPERVISOR: Final = "local"  # name of the pid file of the process that holds the stack
+_READY_SECONDS: Final = 30.0
+_BOOTSTRAP_SECONDS: Final = 60.0
+_RENEW_SECONDS: Final = TOKEN_TTL_SECONDS / 2
+_WATCH_SECONDS: Final = 0.5
+_LEASE_SERVICE: Final = "keyturn.keyvault.v1.KeyLeaseService"
+_CHAT_SERVICE: Final = "keyturn.gateway.v1.ChatCompletionService"
+
+
+class LocalStack:
+    """One stack in one folder; a context manager that stops all that it started.
+
+    Attributes:
+        layout: Where its files are.
+        openbao: Its OpenBao.
+        services: Its other processes by name, in the order of their start.
+        ports: Every port, by name.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        upstream: Upstream,
+        *,
+        wanted_ports: Mapping[str, int] | None = None,
+        replicas: int = 1,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Describe the stack; nothing runs yet.
+
+        Args:
+            home: Its folder; made if missing.
+            upstream: The OpenAI to call.
+            wanted_ports: Ports that must be these, by name; see `port_names`.
+            replicas: How many processes of each service to run.
+            say: Takes lines of progress, for people.
+        """
+        self.layout = Layout(home.absolute())
+        self.services: dict[str, ChildProcess] = {}
+        self.ports: dict[str, int] = {}
+        self.openbao: OpenBaoServer
+        self._upstream = upstream
+        self._wanted_ports = wanted_ports or {}
+        self._replicas = replicas
+        self._say = say
+        self._running = ExitStack()
+        self._vault: LocalVault
+
+    @property
+    def key_name(self) -> str:
+        """Name of the seeded key."""
+        return f"users/{OWNER}/keys/{self._upstream.key_id}"
+
+    def __enter__(self) -> Self:
+        """Start everything and wait until it serves.
+
+        Raises:
+            LocalStackError: Something cannot start; what had started is stopped again.
+        """
+        with self._running:
+            self._start()
+            self._running = self._running.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop everything, the last started first."""
+        self._running.close()
+
+    def watch(self) -> None:
+        """Keep certificates and tokens fresh until interrupted.
+
+        Raises:
+            LocalStackError: A process has ended by itself.
+        """
+        renew_at = time.monotonic() + _RENEW_SECONDS
+        while True:
+            time.sleep(_WATCH_SECONDS)
+            for name, child in self.services.items():
+                if not child.is_running():
+                    raise LocalStackError(
+                        f"{name} has ended. The end of {child.log_file}:\n{child.log_tail()}"
+                    )
+            if self.openbao.pid is None:
+                raise LocalStackError(f"openbao has ended; see {self.layout.openbao_dir}")
+            if time.monotonic() >= renew_at:
+                self._vault.renew_certificates()
+                self.write_client_env()
+                renew_at = time.monotonic() + _RENEW_SECONDS
+
+    def write_client_env(self) -> None:
+        """Write what a client needs, with fresh tokens."""
+        write_client_env(
+            self.layout,
+            ports=self.ports,
+            key_name=self.key_name,
+            openbao=self.openbao,
+            owner_token=self._vault.owner_token(),
+            app_token=self._vault.app_token(),
+        )
+
+    def _start(self) -> None:
+        layout = self.layout
+        for folder in (layout.home, layout.run_dir, layout.logs_dir):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._take_possession()
+        self.ports = choose_ports(
+            layout.home / "ports.json", self._port_names(), self._wanted_ports
+        )
+        self._say("starting OpenBao")
+        self.openbao = OpenBaoServer(
+            layout.openbao_dir,
+            layout.run_dir,
+            port=self.ports["vault"],
+            cluster_port=self.ports["vault-cluster"],
+        )
+        self.openbao.start()
+        self._running.callback(self.openbao.stop)
+        self._write_settings()
+        self._say("setting Vault up for Keyturn")
+        self._bootstrap()
+        self._vault = LocalVault(self.openbao.client(), layout)
+        self._vault.write_service_logins()
+        self._vault.renew_certificates()
+        self._vault.ensure_owner()
+        self._say("starting the services")
+        self._start_services()
+        self.write_client_env()
+        asyncio.run(seed(layout, self.key_name, self._upstream.api_key))
+
+    def _take_possession(self) -> None:
+        """Record this process as the stack's, unless another one is.
+
+        Raises:
+            AlreadyRunningError: Another one is.
+        """
+        file = self.layout.run_dir / f"{SUPERVISOR}.pid"
+        other = read_pid_file(file)
+        if other is not None and other.is_running():
+            raise AlreadyRunningError("the local stack", other.pid)
+        write_pid_file(file, os.getpid())
+        self._running.callback(file.unlink, missing_ok=True)
+
+    def _port_names(self) -> list[str]:
+        names = ["vault", "vault-cluster", "openai-standin"]
+        for service, ports in (("keyvault", ("owner", "gateway")), ("gateway", ("grpc", "http"))):
+            for suffix in self._suffixes():
+                names += [f"{service}{suffix}-{port}" for port in (*ports, "health")]
+        return names
+
+    def _suffixes(self) -> list[str]:
+        """Return what tells replicas apart: nothing for the first, then `-2`, `-3`."""
+        return ["", *(f"-{number}" for number in range(2, self._replicas + 1))]
+
+    def _ports_of(self, process: str) -> dict[str, int]:
+        prefix = f"{process}-"
+        return {
+            name.removeprefix(prefix): port
+            for name, port in self.ports.items()
+            if name.startswith(prefix) and "-" not in name.removeprefix(prefix)
+        }
+
+    def _write_settings(self) -> None:
+        address, ca_file = self.openbao.address, self.openbao.ca_file
+        targets = ",".join(
+            f"127.0.0.1:{self._ports_of(f'keyvault{suffix}')['gateway']}"
+            for suffix in self._suffixes()
+        )
+        standin = f"http://127.0.0.1:{self.ports['openai-standin']}/v1"
+        for suffix in self._suffixes():
+            self.layout.service_settings(f"keyvault-svc{suffix}").write_text(
+                key_service_settings(
+                    self.layout, address, ca_file, self._ports_of(f"keyvault{suffix}")
+                ),
+                encoding="utf-8",
+            )
+            self.layout.service_settings(f"gateway-svc{suffix}").write_text(
+                gateway_settings(
+                    self.layout,
+                    address,
+                    ca_file,
+                    self._ports_of(f"gateway{suffix}"),
+                    key_service_target=f"ipv4:{targets}",
+                    upstream=self._upstream.base_url or standin,
+                    default_key=self.key_name,
+                ),
+                encoding="utf-8",
+            )
+
+    def _bootstrap(self) -> None:
+        settings = self.layout.service_settings("keyvault-svc")
+        command = [
+            *(sys.executable, "-m", "keyvault_svc", "bootstrap"),
+            *("--config", str(settings), "--token-file", str(self.openbao.root_token_file)),
+        ]
+        child = self._child("bootstrap", command)
+        child.start()
+        try:
+            status = child.wait(_BOOTSTRAP_SECONDS)
+        finally:
+            child.stop()
+        if status != 0:
+            raise LocalStackError(f"Vault could not be set up:\n{child.log_tail()}")
+
+    def _start_services(self) -> None:
+        children: list[tuple[ChildProcess, Callable[[], bool]]] = []
+        if self._upstream.base_url is None:
+            port = self.ports["openai-standin"]
+            record = self.layout.logs_dir / "openai-standin.requests.jsonl"
+            command = [sys.executable, "-m", "keyturn_cli.standin", "--port", str(port)]
+            command += ["--record", str(record)]
+            children.append(
+                (self._child("openai-standin", command), lambda: not is_port_free(port))
+            )
+        for suffix in self._suffixes():
+            for module, health_service in (
+                ("keyvault_svc", _LEASE_SERVICE),
+                ("gateway_svc", _CHAT_SERVICE),
+            ):
+                name = f"{module.replace('_', '-')}{suffix}"
+                settings = self.layout.service_settings(name)
+                command = [sys.executable, "-m", module, "serve", "--config", str(settings)]
+                port = self._ports_of(f"{module.removesuffix('_svc')}{suffix}")["health"]
+                children.append((self._child(name, command), HealthProbe(port, health_service)))
+        for child, _ in children:
+            child.start()
+            self.services[child.name] = child
+            self._running.callback(child.stop)
+        for child, is_ready in children:
+            child.wait_until_ready(is_ready, _READY_SECONDS)
+
+    def _child(self, name: str, command: Sequence[str | Path]) -> ChildProcess:
+        return ChildProcess(
+            name,
+            command,
+            run_dir=self.layout.run_dir,
+            log_file=self.layout.logs_dir / f"{name}.log",
+        )
+
+
+class HealthProbe:
+    """Asks a service's health port, as Kubernetes would."""
+
+    def __init__(self, port: int, service: str) -> None:
+        self._target = f"127.0.0.1:{port}"
+        self._service = service
+
+    def __call__(self) -> bool:
+        """Tell whether the service says that it serves."""
+        request = health_pb2.HealthCheckRequest(service=self._service)
+        # The health port speaks plaintext, for kubelets; nothing secret passes there.
+        with grpc.insecure_channel(self._target) as channel:  # noqa: TID251
+            try:
+                answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=1.0)
+            except grpc.RpcError:
+                return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -1,0 +1,117 @@
+"""What an owner can do at the key service, as calls that raise `CommandError`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import grpc
+
+from keyturn.keyvault.v1 import grant_pb2 as grant_pb
+from keyturn.keyvault.v1 import grant_service_pb2 as grants_pb
+from keyturn.keyvault.v1 import key_pb2 as key_pb
+from keyturn.keyvault.v1 import key_service_pb2 as keys_pb
+from keyturn.keyvault.v1.grant_service_pb2_grpc import GrantServiceStub
+from keyturn.keyvault.v1.key_service_pb2_grpc import KeyServiceStub
+from keyturn_cli.call_failure import command_error_of
+from keyturn_cli.client_settings import ClientSettings
+from keyturn_cli.owner_token import OwnerToken
+from keyturn_cli.service_channels import REQUEST_ID_KEY, CallOptions, owner_channel
+from svc_runtime.secret_bytes import SecretBytes
+
+_Answer = TypeVar("_Answer")
+
+
+class OwnerAPI:
+    """The owner port of the key service, called as one person."""
+
+    def __init__(
+        self, channel: grpc.aio.Channel, token: OwnerToken, options: CallOptions, address: str
+    ) -> None:
+        self._keys = KeyServiceStub(channel)
+        self._grants = GrantServiceStub(channel)
+        self._token = token
+        self._options = options
+        self._service = f"the key service at {address}"
+
+    async def create_key(self, name: str, api_key: SecretBytes) -> key_pb.Key:
+        """Give a new key into custody and return its record."""
+        request = keys_pb.CreateKeyRequest(name=name, api_key=api_key.expose())
+        call = self._keys.CreateKey(request, timeout=self._timeout, metadata=self._metadata())
+        try:
+            return (await self._answer(call)).key
+        finally:
+            request.ClearField("api_key")
+
+    async def rotate_key(self, name: str, api_key: SecretBytes) -> key_pb.Key:
+        """Replace a key's plaintext and return its record."""
+        request = keys_pb.RotateKeyRequest(name=name, api_key=api_key.expose())
+        call = self._keys.RotateKey(request, timeout=self._timeout, metadata=self._metadata())
+        try:
+            return (await self._answer(call)).key
+        finally:
+            request.ClearField("api_key")
+
+    async def get_key(self, name: str) -> key_pb.Key:
+        """Return a key's record."""
+        request = keys_pb.GetKeyRequest(name=name)
+        call = self._keys.GetKey(request, timeout=self._timeout, metadata=self._metadata())
+        return (await self._answer(call)).key
+
+    async def list_keys(self, owner: str) -> Sequence[key_pb.Key]:
+        """Return the records of an owner's keys, by name."""
+        request = keys_pb.ListKeysRequest(parent=owner)
+        call = self._keys.ListKeys(request, timeout=self._timeout, metadata=self._metadata())
+        return (await self._answer(call)).keys
+
+    async def delete_key(self, name: str) -> None:
+        """Destroy a key and its grants."""
+        request = keys_pb.DeleteKeyRequest(name=name)
+        call = self._keys.DeleteKey(request, timeout=self._timeout, metadata=self._metadata())
+        await self._answer(call)
+
+    async def create_grant(self, key: str, grant: grant_pb.Grant) -> grant_pb.Grant:
+        """Record the consent that *grant* describes and return the record."""
+        request = grants_pb.CreateGrantRequest(parent=key, grant=grant)
+        call = self._grants.CreateGrant(request, timeout=self._timeout, metadata=self._metadata())
+        return (await self._answer(call)).grant
+
+    async def list_grants(self, key: str) -> Sequence[grant_pb.Grant]:
+        """Return a key's grants, the oldest first."""
+        request = grants_pb.ListGrantsRequest(parent=key)
+        call = self._grants.ListGrants(request, timeout=self._timeout, metadata=self._metadata())
+        return (await self._answer(call)).grants
+
+    async def revoke_grant(self, name: str) -> grant_pb.Grant:
+        """Withdraw a consent and return its record."""
+        request = grants_pb.RevokeGrantRequest(name=name)
+        call = self._grants.RevokeGrant(request, timeout=self._timeout, metadata=self._metadata())
+        return (await self._answer(call)).grant
+
+    @property
+    def _timeout(self) -> float:
+        return self._options.timeout_seconds
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        return (
+            ("authorization", f"Bearer {self._token.secret.expose().decode()}"),
+            (REQUEST_ID_KEY, self._options.request_id),
+        )
+
+    async def _answer(self, call: Awaitable[_Answer]) -> _Answer:
+        try:
+            return await call
+        except grpc.aio.AioRpcError as error:
+            raise command_error_of(
+                error, service=self._service, request_id=self._options.request_id
+            ) from error
+
+
+@asynccontextmanager
+async def owner_api(
+    settings: ClientSettings, token: OwnerToken, options: CallOptions
+) -> AsyncIterator[OwnerAPI]:
+    """Connect to the key service as the person of *token*."""
+    async with owner_channel(settings) as channel:
+        yield OwnerAPI(channel, token, options, settings.require("KEYTURN_KEYS_GRPC"))

@@ -1,0 +1,139 @@
+"""Understanding a chat completion request, and deciding its reply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+from keyturn_cli.standin.errors import invalid_parameter, missing_parameter
+from keyturn_cli.standin.request_body import RequestBody, content_text, wrong_type
+from keyturn_cli.standin.tokens import count_tokens, tokenize
+
+_TOOL_CALL_TOKENS: Final = 2  # One for the function's name, one for its arguments `{}`.
+_MAX_CHOICES: Final = 128  # Of OpenAI's API.
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What of a request decides the answer.
+
+    Attributes:
+        model: The model's name.
+        prompt_tokens: Tokens of all messages.
+        reply: Tokens of the reply's text; empty for a tool call.
+        tool: Name of the function to call, or None for a text.
+        choices: How many times the reply is given.
+        is_cut_short: Whether the token limit shortened the reply.
+        streams: Whether the answer is a stream of events.
+        includes_usage: Whether the stream ends with the usage.
+    """
+
+    model: str
+    prompt_tokens: int
+    reply: tuple[str, ...]
+    tool: str | None
+    choices: int
+    is_cut_short: bool
+    streams: bool
+    includes_usage: bool
+
+    @classmethod
+    def parse(cls, body: RequestBody) -> Self:
+        """Read *body*.
+
+        Raises:
+            ApiError: *body* breaks a rule of OpenAI's API.
+        """
+        model = body.model()
+        prompt_tokens, question = _read_messages(body)
+        limit = body.count("max_completion_tokens") or body.count("max_tokens")
+        tool = _required_tool(body)
+        reply = [] if tool else tokenize(reply_text(question))
+        streams = body.flag("stream")
+        return cls(
+            model=model,
+            prompt_tokens=prompt_tokens,
+            reply=tuple(reply[:limit]),
+            tool=tool,
+            choices=body.count("n", _MAX_CHOICES) or 1,
+            is_cut_short=limit is not None and len(reply) > limit,
+            streams=streams,
+            includes_usage=_includes_usage(body, streams=streams),
+        )
+
+    @property
+    def finish_reason(self) -> str:
+        """Why the reply ends, in OpenAI's words."""
+        if self.tool:
+            return "tool_calls"
+        return "length" if self.is_cut_short else "stop"
+
+    def usage(self) -> dict[str, object]:
+        """Return OpenAI's usage object."""
+        completion_tokens = self.choices * (_TOOL_CALL_TOKENS if self.tool else len(self.reply))
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": self.prompt_tokens + completion_tokens,
+            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+            "completion_tokens_details": {
+                "reasoning_tokens": 0,
+                "audio_tokens": 0,
+                "accepted_prediction_tokens": 0,
+                "rejected_prediction_tokens": 0,
+            },
+        }
+
+
+def reply_text(question: str) -> str:
+    """Return what the stand-in says to *question*: its own words."""
+    return f"You said: {question}" if question else "You said nothing."
+
+
+def _read_messages(body: RequestBody) -> tuple[int, str]:
+    """Return the tokens of all messages and the text of the last of a user."""
+    tokens = 0
+    question = ""
+    for index, message in enumerate(body.items("messages")):
+        where = f"messages[{index}]"
+        if not isinstance(message, dict):
+            raise wrong_type(where, "an object", message)
+        if "role" not in message:
+            raise missing_parameter(f"{where}.role")
+        text = content_text(message.get("content"), f"{where}.content")
+        tokens += count_tokens(text)
+        if message["role"] == "user":
+            question = text
+    return tokens, question
+
+
+def _required_tool(body: RequestBody) -> str | None:
+    """Return the first tool's name if the request insists on a tool call."""
+    if body.optional("tool_choice") is not None and not body.optional("tools"):
+        raise invalid_parameter(
+            "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are "
+            "specified.",
+            "tool_choice",
+        )
+    if body.optional("tool_choice") != "required":
+        return None
+    first = body.items("tools")[0]
+    function = first.get("function") if isinstance(first, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    if not isinstance(name, str) or not name:
+        raise missing_parameter("tools[0].function.name")
+    return name
+
+
+def _includes_usage(body: RequestBody, *, streams: bool) -> bool:
+    options = body.optional("stream_options")
+    if options is None:
+        return False
+    if not streams:
+        raise invalid_parameter(
+            "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
+            "stream_options",
+        )
+    if not isinstance(options, dict):
+        raise wrong_type("stream_options", "an object", options)
+    return options.get("include_usage") is True

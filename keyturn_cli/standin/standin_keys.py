@@ -1,0 +1,57 @@
+"""The API keys that the stand-in knows: each names in clear how it behaves.
+
+A key is `sk-standin-<kind>-<24 letters and digits>-<8 hex digits>`. The last part is
+a checksum, so that a damaged key is refused as OpenAI refuses it. It proves nothing:
+anybody can make such a key, and it opens nothing but the stand-in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import string
+from enum import StrEnum
+from typing import Final
+
+from svc_runtime.secret_bytes import SecretBytes
+
+_ALPHABET: Final = string.ascii_letters + string.digits
+_RANDOM_LENGTH: Final = 24  # characters
+_CHECKSUM_LENGTH: Final = 8  # hex digits
+
+
+class KeyKind(StrEnum):
+    """How the stand-in answers every request that carries the key."""
+
+    WORKING = "working"
+    RATELIMITED = "ratelimited"
+    BROKE = "broke"
+    FAILING = "failing"
+    OVERLOADED = "overloaded"
+    REVOKED = "revoked"
+    FORBIDDEN = "forbidden"
+
+
+_KEY: Final = re.compile(
+    rb"(sk-standin-(" + "|".join(KeyKind).encode() + rb")-[A-Za-z0-9]{24})-([0-9a-f]{8})"
+)
+
+
+def make_key(kind: KeyKind = KeyKind.WORKING) -> SecretBytes:
+    """Make a new key that behaves as *kind* says."""
+    unique = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_LENGTH))
+    body = f"sk-standin-{kind}-{unique}".encode()
+    return SecretBytes(body + b"-" + _checksum(body))
+
+
+def check_key(raw: bytes) -> KeyKind | None:
+    """Return the kind of *raw*, or None when it is no key of the stand-in."""
+    match = _KEY.fullmatch(raw)
+    if match is None or match[3] != _checksum(match[1]):
+        return None
+    return KeyKind(match[2].decode())
+
+
+def _checksum(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest()[:_CHECKSUM_LENGTH].encode()

@@ -1,0 +1,197 @@
+"""The key service's command, and its one composition root: settings to adapters to servers."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Final
+
+import grpc
+import structlog
+
+from keyturn.keyvault.v1.grant_service_pb2_grpc import add_GrantServiceServicer_to_server
+from keyturn.keyvault.v1.key_lease_service_pb2_grpc import add_KeyLeaseServiceServicer_to_server
+from keyturn.keyvault.v1.key_service_pb2_grpc import add_KeyServiceServicer_to_server
+from keyvault_svc.bootstrap_command import bootstrap
+from keyvault_svc.command_line import make_parser
+from keyvault_svc.domain.custody import KeyCustody
+from keyvault_svc.domain.leasing import KeyLeasing
+from keyvault_svc.domain.roles import GATEWAY
+from keyvault_svc.identity.people import PeopleByToken
+from keyvault_svc.lease_log import log_settlement
+from keyvault_svc.limits.in_process_ledger import InProcessLedger
+from keyvault_svc.rpc.access_policy import GATEWAY_PORT, OWNER_PORT
+from keyvault_svc.rpc.error_status import ERROR_DOMAIN, ERROR_STATUS
+from keyvault_svc.rpc.grant_servicer import GrantServicer
+from keyvault_svc.rpc.key_lease_servicer import KeyLeaseServicer
+from keyvault_svc.rpc.key_servicer import KeyServicer
+from keyvault_svc.settings import Settings
+from keyvault_svc.vault.kv_key_store import KvKeyStore
+from keyvault_svc.vault.transit_sealer import TransitSealer
+from svc_runtime.authentication import BearerAuthenticator, MTLSAuthenticator
+from svc_runtime.clock import Clock, SystemClock
+from svc_runtime.grpc_credentials import mtls_server_credentials, tls_server_credentials
+from svc_runtime.grpc_server import Listener, build_server
+from svc_runtime.health import HealthServer
+from svc_runtime.issuers import jwt_verifier, workload_tokens
+from svc_runtime.logging_setup import configure_logging
+from svc_runtime.process import ServerBrokeError, until_told_to_stop
+from svc_runtime.readiness import follow_readiness
+from svc_runtime.settings_models import SettingsError
+from svc_runtime.spiffe_id import SpiffeId
+from svc_runtime.tls_files import TLSFiles, TLSFilesError, TLSFilesWatcher
+from svc_runtime.vault.connect import vault_session
+
+_log = structlog.get_logger()
+
+_USAGE_EXIT: Final = 2
+_BROKEN_EXIT: Final = 70  # EX_SOFTWARE
+_SERVICE: Final = "keyvault-svc"
+_OWNER_SERVICES: Final = ("keyturn.keyvault.v1.KeyService", "keyturn.keyvault.v1.GrantService")
+_GATEWAY_SERVICES: Final = ("keyturn.keyvault.v1.KeyLeaseService",)
+_MAX_MESSAGE_BYTES: Final = 1024 * 1024  # the largest are a batch of settlements and a listing
+_EXPIRY_SECONDS: Final = 5.0  # how often unsettled leases are looked for
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line *argv*, that of the process by default; return the exit code."""
+    arguments = make_parser().parse_args(argv)
+    try:
+        settings = Settings.load(arguments.config)
+        if arguments.command == "bootstrap":
+            return bootstrap(
+                settings,
+                token_file=arguments.token_file,
+                is_dry_run=arguments.dry_run,
+                is_json=arguments.json,
+            )
+        asyncio.run(serve(settings))
+    except (SettingsError, TLSFilesError) as error:
+        sys.stderr.write(f"keyvault-svc: {error}\n")
+        return _USAGE_EXIT
+    except ServerBrokeError:
+        return _BROKEN_EXIT
+    return 0
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until the process is told to stop, then let calls in flight end.
+
+    Raises:
+        TLSFilesError: The certificate cannot be used.
+        RuntimeError: An address cannot be listened on.
+    """
+    configure_logging(_SERVICE)
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        watcher = TLSFilesWatcher(TLSFiles(**settings.tls.model_dump()), clock)
+        health = HealthServer(settings.health_address)
+        await health.start()
+        stack.push_async_callback(health.stop)
+        session = await stack.enter_async_context(vault_session(settings.vault, clock))
+        people_verifier = jwt_verifier([settings.people], clock)
+        stack.push_async_callback(people_verifier.aclose)
+        app_verifier = jwt_verifier(settings.app_issuers, clock)
+        stack.push_async_callback(app_verifier.aclose)
+
+        store = KvKeyStore(session)
+        custody = KeyCustody(store, TransitSealer(session), clock)
+        ledger = InProcessLedger(clock, settle_within_seconds=settings.settle_within_seconds)
+        leasing = KeyLeasing(
+            store,
+            ledger,
+            workload_tokens(app_verifier, settings.app_issuers),
+            clock,
+            lease_seconds=settings.lease_seconds,
+        )
+        people = PeopleByToken(
+            people_verifier,
+            name_claim=settings.people.name_claim,
+            groups_claim=settings.people.groups_claim,
+        )
+        servers = [
+            _owner_server(settings, watcher, people, custody, clock),
+            _gateway_server(settings, watcher, leasing),
+        ]
+        for server, _ in servers:
+            await server.start()
+            stack.push_async_callback(server.stop, settings.drain_seconds)
+        stack.push_async_callback(health.drain)
+        for task in (
+            _log_unsettled(ledger, clock),
+            follow_readiness(
+                health, (*_OWNER_SERVICES, *_GATEWAY_SERVICES), lambda: session.is_ready
+            ),
+        ):
+            stack.callback(asyncio.create_task(task).cancel)
+        _log.info("serving", count=len(servers))
+        await until_told_to_stop([server for server, _ in servers])
+        _log.info("stopping")
+
+
+def _owner_server(
+    settings: Settings,
+    watcher: TLSFilesWatcher,
+    people: PeopleByToken,
+    custody: KeyCustody,
+    clock: Clock,
+) -> tuple[grpc.aio.Server, int]:
+    def register(server: grpc.aio.Server) -> None:
+        add_KeyServiceServicer_to_server(KeyServicer(custody, clock), server)
+        add_GrantServiceServicer_to_server(GrantServicer(custody), server)
+
+    return build_server(
+        listener=Listener(
+            settings.owner_address,
+            tls_server_credentials(watcher),
+            BearerAuthenticator(people.verify),
+            OWNER_PORT,
+        ),
+        status_table=ERROR_STATUS,
+        error_domain=ERROR_DOMAIN,
+        max_deadline_seconds=settings.max_deadline_seconds,
+        max_message_bytes=_MAX_MESSAGE_BYTES,
+        register=register,
+        reflection_of=_OWNER_SERVICES,
+    )
+
+
+def _gateway_server(
+    settings: Settings, watcher: TLSFilesWatcher, leasing: KeyLeasing
+) -> tuple[grpc.aio.Server, int]:
+    gateways = frozenset(settings.gateways)
+
+    def roles_of(spiffe_id: SpiffeId) -> frozenset[str]:
+        return frozenset({GATEWAY}) if str(spiffe_id) in gateways else frozenset()
+
+    def register(server: grpc.aio.Server) -> None:
+        add_KeyLeaseServiceServicer_to_server(KeyLeaseServicer(leasing), server)
+
+    return build_server(
+        listener=Listener(
+            settings.gateway_address,
+            mtls_server_credentials(watcher),
+            MTLSAuthenticator(roles_of),
+            GATEWAY_PORT,
+        ),
+        status_table=ERROR_STATUS,
+        error_domain=ERROR_DOMAIN,
+        max_deadline_seconds=settings.max_deadline_seconds,
+        max_message_bytes=_MAX_MESSAGE_BYTES,
+        register=register,
+        reflection_of=_GATEWAY_SERVICES,
+    )
+
+
+async def _log_unsettled(ledger: InProcessLedger, clock: Clock) -> None:
+    """Settle leases that nobody settled in time, and log them."""
+    while True:
+        for settlement in ledger.expire(clock.now()):
+            log_settlement(settlement)
+        await asyncio.sleep(_EXPIRY_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""What the process knows about the call that it is serving right now, gRPC or HTTP."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from structlog.contextvars import bound_contextvars
+
+from svc_runtime.caller import Caller
+from svc_runtime.logging_setup import LogField, LogValue
+from svc_runtime.service_error import InvalidFieldError
+
+REQUEST_ID_KEY = "x-keyturn-request-id"
+"""Metadata key and HTTP header (lower case) of the request id, in requests and in responses."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_ALLOWED_FIELDS = frozenset(LogField)
+_current: ContextVar[CallContext] = ContextVar("keyturn_call")
+
+
+@dataclass(slots=True)
+class CallContext:
+    """One call, from its arrival to its audit record.
+
+    Attributes:
+        request_id: Names the call in every log, here and in Vault.
+        method: Full gRPC method (`/pkg.Service/Method`) or HTTP method and route.
+        caller: Who calls, once proven.
+        fields: What the audit record says beyond its fixed fields; `annotate` adds to it.
+        deadline_seconds: Time that the caller gave at the start, None without a deadline.
+    """
+
+    request_id: str
+    method: str
+    caller: Caller | None = None
+    fields: dict[str, LogValue] = field(default_factory=dict)
+    deadline_seconds: float | None = None
+
+
+@contextmanager
+def bind_call(call: CallContext) -> Iterator[CallContext]:
+    """Make *call* the current one; every log line inside carries its request id."""
+    token = _current.set(call)
+    try:
+        with bound_contextvars(request_id=call.request_id):
+            yield call
+    finally:
+        _current.reset(token)
+
+
+def current_call() -> CallContext:
+    """Return the call that is being served.
+
+    Raises:
+        LookupError: No call is being served here.
+    """
+    return _current.get()
+
+
+def annotate(**fields: LogValue) -> None:
+    """Add *fields* to the audit record of the current call; a later value wins.
+
+    Raises:
+        ValueError: A name is not a `LogField`.
+        LookupError: No call is being served here.
+    """
+    if not _ALLOWED_FIELDS.issuperset(fields):
+        raise ValueError("an audit record holds nothing but the names in LogField")
+    current_call().fields.update(fields)
+
+
+def new_request_id() -> str:
+    """Return a fresh request id."""
+    return uuid.uuid4().hex
+
+
+def request_id_from(raw_values: Sequence[str | bytes]) -> str:
+    """Return the caller's request id, or a fresh one where it sent none.
+
+    Args:
+        raw_values: Every value that came under `REQUEST_ID_KEY`.
+
+    Raises:
+        InvalidFieldError: There is more than one value, or it is malformed.
+    """
+    if not raw_values:
+        return new_request_id()
+    raw = raw_values[0]
+    if len(raw_values) > 1 or not isinstance(raw, str) or not _REQUEST_ID.fullmatch(raw):
+        raise InvalidFieldError(
+            REQUEST_ID_KEY, "must be one value of 8 to 64 letters, digits, '.', '_' or '-'"
+        )
+    return raw

@@ -1,0 +1,74 @@
+"""TLS of the HTTPS listener: 1.3 only, a client certificate if the client has one."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from svc_runtime.spiffe_id import SpiffeId
+from svc_runtime.tls_files import TLSFilesWatcher, TLSMaterial
+
+_URI: Final = "URI"
+
+
+def server_ssl_context(watcher: TLSFilesWatcher) -> ssl.SSLContext:
+    """Return a context whose handshakes use the newest certificate and CA.
+
+    A client certificate is optional, and verified when there is one.
+    """
+    context = _context(watcher.current())
+    newest = (watcher.current().generation, context)
+
+    def use_newest(
+        handshake: ssl.SSLObject | ssl.SSLSocket, _server_name: str | None, _: ssl.SSLContext
+    ) -> None:
+        """Called in each handshake, whether or not the client names a server."""
+        nonlocal newest
+        material = watcher.current()
+        if material.generation != newest[0]:
+            newest = (material.generation, _context(material))
+        handshake.context = newest[1]
+
+    context.sni_callback = use_newest
+    return context
+
+
+def peer_spiffe_id(transport: asyncio.BaseTransport) -> SpiffeId | None:
+    """Return the SPIFFE id of the connection's verified client certificate.
+
+    Returns:
+        None when there is no certificate, or it does not have exactly one URI name, or that is
+        no SPIFFE id (X.509-SVID, section 2).
+    """
+    certificate = transport.get_extra_info("peercert") or {}
+    names = certificate.get("subjectAltName", ())
+    uris = [value for kind, value in names if kind == _URI]
+    if len(uris) != 1:
+        return None
+    try:
+        return SpiffeId.parse(uris[0])
+    except ValueError:
+        return None
+
+
+def _context(material: TLSMaterial) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.load_verify_locations(cadata=material.ca.decode("ascii"))
+    context.set_alpn_protocols(["http/1.1"])
+    # The ssl module takes a key from a file only: one in memory, gone before this returns.
+    with tempfile.TemporaryDirectory(dir=_memory_dir()) as folder:
+        file = Path(folder) / "pair.pem"
+        file.touch(mode=0o600)
+        file.write_bytes(material.key + b"\n" + material.certificate_chain)
+        context.load_cert_chain(file)
+    return context
+
+
+def _memory_dir() -> str | None:
+    shared_memory = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
+    return str(shared_memory) if shared_memory.is_dir() else None

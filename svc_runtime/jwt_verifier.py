@@ -1,0 +1,140 @@
+"""Verifies tokens of the issuers that settings name, by the issuers' published keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import jwt
+import structlog
+
+from svc_runtime.clock import Clock
+from svc_runtime.issuer_keys import IssuerKeys
+from svc_runtime.secret_bytes import SecretBytes
+from svc_runtime.service_error import CallerUnverifiedError, ServiceError
+
+_log = structlog.get_logger()
+
+# Asymmetric only: with a symmetric algorithm an issuer's public key would be a forger's secret.
+ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
+_MAX_TOKEN_BYTES: Final = 16 * 1024
+_LEEWAY_SECONDS: Final = 30
+
+
+class IssuerUnavailableError(ServiceError):
+    """A token cannot be judged: its issuer's keys cannot be had."""
+
+    reason = "ISSUER_UNAVAILABLE"
+    public_message = (
+        "The token's issuer cannot be reached, so the token cannot be checked now. "
+        "Nothing was refused; try again shortly."
+    )
+    retry_after_seconds = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class JWTIssuer:
+    """One trusted issuer.
+
+    Attributes:
+        issuer: What its tokens say in `iss`.
+        audience: What they must say in `aud`.
+        jwks_url: Where its keys are, JWKS.
+        ca_file: CA of that server, where it is not a public one.
+    """
+
+    issuer: str
+    audience: str
+    jwks_url: str
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedClaims:
+    """What a verified token says."""
+
+    issuer: str
+    claims: Mapping[str, Any]
+
+
+class JWTVerifier:
+    """Verifies tokens. Every defect of a token is one and the same refusal to its bearer."""
+
+    def __init__(self, issuers: Sequence[JWTIssuer], clock: Clock) -> None:
+        """Trust *issuers*; with none, every token is refused."""
+        self._issuers = {
+            issuer.issuer: (issuer, IssuerKeys(issuer.jwks_url, issuer.ca_file, clock))
+            for issuer in issuers
+        }
+        self._clock = clock
+
+    async def verify(self, unverified_token: SecretBytes) -> VerifiedClaims:
+        """Return what the token says, once all of this holds.
+
+        1. It is a JWT of bounded size without critical extensions, of an allowed algorithm.
+        2. It names a trusted issuer.
+        3. It is signed by a key of that issuer which is for that algorithm.
+        4. Audience, expiry, not-before and issue time are right, with 30 s for clock skew.
+
+        Raises:
+            CallerUnverifiedError: Something of it does not hold.
+            IssuerUnavailableError: The issuer's keys cannot be had.
+        """
+        try:
+            raw, header, issuer_name = _peek(unverified_token)  # (1)
+            issuer, keys = self._issuers[issuer_name]  # (2)
+        except (jwt.PyJWTError, ValueError, KeyError, TypeError) as error:
+            return _refuse(type(error).__name__)
+        if header.get("alg") not in ALGORITHMS or "crit" in header:
+            return _refuse("algorithm")
+        key_id = header.get("kid")
+        if not isinstance(key_id, str):
+            return _refuse("key_id")
+        keyset = await keys.with_key(key_id)  # (3)
+        if keyset is None:
+            raise IssuerUnavailableError
+        try:
+            key = keyset[key_id]
+            if key.algorithm_name != header["alg"]:
+                return _refuse("algorithm")
+            claims = jwt.decode(  # (4)
+                raw,
+                key=key,
+                algorithms=[header["alg"]],
+                audience=issuer.audience,
+                issuer=issuer.issuer,
+                leeway=_LEEWAY_SECONDS,
+                options={"require": ["exp", "iat", "iss", "aud"]},
+            )
+        except (jwt.PyJWTError, ValueError, KeyError, TypeError) as error:
+            return _refuse(type(error).__name__)
+        return VerifiedClaims(issuer.issuer, claims)
+
+    async def aclose(self) -> None:
+        """Close the connections to the issuers."""
+        for _, keys in self._issuers.values():
+            await keys.close()
+
+
+def _peek(unverified_token: SecretBytes) -> tuple[str, dict[str, Any], str]:
+    raw = unverified_token.expose().decode("ascii")
+    if len(raw) > _MAX_TOKEN_BYTES:
+        raise ValueError
+    header = jwt.get_unverified_header(raw)
+    unverified_claims = jwt.decode(raw, options={"verify_signature": False})
+    issuer = unverified_claims["iss"]
+    if not isinstance(issuer, str):
+        raise TypeError
+    return raw, header, issuer
+
+
+def _refuse(cause: str) -> VerifiedClaims:
+    """Refuse a token; the log alone says why.
+
+    Raises:
+        CallerUnverifiedError: Always.
+    """
+    _log.info("token_refused", detail=cause)
+    raise CallerUnverifiedError

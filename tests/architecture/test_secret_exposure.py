@@ -1,0 +1,80 @@
+"""A secret leaves `SecretBytes` in few, known places, and never gets a name there."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from fnmatch import fnmatch
+
+from tests.architecture.source_tree import PACKAGES, files, parse, relative
+
+# Changing this list is a change of where keys and tokens can leak: it needs two approvals.
+MAY_EXPOSE = {
+    "gateway_svc/keyvault_client/*.py": "sends an app's own token to the key service",
+    "gateway_svc/openai_api/*.py": "writes the key into the request to OpenAI",
+    "keyturn_cli/*.py": "sends the key that its owner typed, and the owner's ID token",
+    "keyvault_svc/domain/intake.py": "checks the form of a new key",
+    "keyvault_svc/vault/*.py": "has Vault seal a new key",
+    "svc_runtime/jwt_verifier.py": "verifies a token's signature",
+    "svc_runtime/vault/*.py": "logs in to Vault and sends its token",
+}
+SOURCES = files(*(f"{package}/*.py" for package in PACKAGES))
+
+
+def _is_exposure(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "expose"
+    )
+
+
+def _receiver(node: ast.expr) -> ast.expr | None:
+    match node:
+        case ast.Call(func=ast.Attribute(value=receiver)):
+            return receiver
+        case ast.Attribute(value=receiver) | ast.Subscript(value=receiver):
+            return receiver
+        case _:
+            return None
+
+
+def _yields_a_secret(value: ast.expr | None) -> bool:
+    """Tell whether *value* is an exposed secret, or one of its methods' results."""
+    while value is not None:
+        if _is_exposure(value):
+            return True
+        value = _receiver(value)
+    return False
+
+
+def _bindings(tree: ast.Module) -> Iterator[int]:
+    """Yield the lines that bind an exposed secret to a name; an entry of a header dict has none."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=targets, value=value) if _yields_a_secret(value):
+                if not all(isinstance(target, ast.Subscript) for target in targets):
+                    yield node.lineno
+            case ast.AnnAssign() | ast.AugAssign() | ast.NamedExpr():
+                if _yields_a_secret(node.value):
+                    yield node.lineno
+            case _:
+                pass
+
+
+def test_only_listed_files_expose_a_secret() -> None:
+    unlisted = [
+        f"{relative(path)}:{node.lineno}"
+        for path in SOURCES
+        if not any(fnmatch(relative(path), pattern) for pattern in MAY_EXPOSE)
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.expr) and _is_exposure(node)
+    ]
+
+    assert unlisted == []
+
+
+def test_an_exposed_secret_never_gets_a_name() -> None:
+    named = [f"{relative(path)}:{line}" for path in SOURCES for line in _bindings(parse(path))]
+
+    assert named == []

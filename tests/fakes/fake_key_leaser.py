@@ -1,0 +1,33 @@
+"""A key service that leases, refuses, and writes down what is settled."""
+
+from __future__ import annotations
+
+from gateway_svc.domain.ports import Lease, LeaseRequest, LeaseSettlement
+from svc_runtime.service_error import ServiceError
+
+
+class FakeKeyLeaser:
+    """`KeyLeaser` that gives one prepared lease or refusal.
+
+    Attributes:
+        requests: What was asked for.
+        settlements: What was settled.
+    """
+
+    def __init__(self, answer: Lease | ServiceError) -> None:
+        """Give *answer* to every request."""
+        self._answer = answer
+        self.requests: list[LeaseRequest] = []
+        self.settlements: list[LeaseSettlement] = []
+
+    async def acquire(self, request: LeaseRequest, timeout_seconds: float) -> Lease:
+        """Return the lease, or raise the refusal."""
+        del timeout_seconds
+        self.requests.append(request)
+        if isinstance(self._answer, ServiceError):
+            raise self._answer
+        return self._answer
+
+    def settle(self, settlement: LeaseSettlement) -> None:
+        """Write *settlement* down."""
+        self.settlements.append(settlement)

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keyvault_svc.domain.intake import ADMIN_RULE, EMPTY_RULE, FORM_RULE, check_api_key
+from svc_runtime.secret_bytes import SecretBytes
+from svc_runtime.service_error import InvalidFieldError
+
+BODY = b"canary" + b"A1_-" * 10
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"sk-" + BODY,
+        b"sk-proj-" + BODY,
+        b"sk-svcacct-" + BODY,
+        b"sk-None-" + BODY,
+        b"sk-" + b"a" * 20,
+        b"sk-" + b"a" * 400,
+    ],
+)
+def test_an_openai_key_is_taken_as_a_secret(raw: bytes) -> None:
+    assert check_api_key(raw) == SecretBytes(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "rule"),
+    [
+        (b"", EMPTY_RULE),
+        (b"sk-admin-" + BODY, ADMIN_RULE),
+        (b"sk-admin-", ADMIN_RULE),
+        (b"sk-" + b"a" * 19, FORM_RULE),
+        (b"sk-" + b"a" * 401, FORM_RULE),
+        (b"SK-" + BODY, FORM_RULE),
+        (b"pk-" + BODY, FORM_RULE),
+        (BODY, FORM_RULE),
+        (b" sk-" + BODY, FORM_RULE),
+        (b"sk-" + BODY + b" ", FORM_RULE),
+        (b"sk-" + BODY + b"\n", FORM_RULE),
+        (b"sk-" + BODY + b"\r\nx-evil: 1", FORM_RULE),
+        (b"sk-" + BODY + b"\0", FORM_RULE),
+        (b"Bearer sk-" + BODY, FORM_RULE),
+        (b'"sk-' + BODY + b'"', FORM_RULE),
+        ("sk-é".encode() + BODY, FORM_RULE),
+        (b"\xffsk-" + BODY, FORM_RULE),
+    ],
+)
+def test_what_cannot_be_a_key_is_refused_without_being_repeated(raw: bytes, rule: str) -> None:
+    with pytest.raises(InvalidFieldError) as caught:
+        check_api_key(raw)
+
+    assert (caught.value.field, caught.value.rule) == ("api_key", rule)
+    assert "canary" not in caught.value.public_message
+
+
+@settings(max_examples=100)
+@given(st.binary(max_size=60).map(lambda tail: b"sk-" + tail))
+def test_an_accepted_key_can_stand_in_a_header(raw: bytes) -> None:
+    try:
+        accepted = check_api_key(raw)
+    except InvalidFieldError:
+        return
+
+    assert accepted.expose().decode("ascii").isprintable()
+    assert b" " not in accepted.expose()

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import itertools
+from datetime import timedelta
+
+import pytest
+
+from keyvault_svc.domain.errors import (
+    EndpointNotGrantedError,
+    GrantExpiredError,
+    GrantRevokedError,
+    ModelNotGrantedError,
+    NotGrantedError,
+    SourceNotGrantedError,
+)
+from keyvault_svc.domain.grant import Grant
+from keyvault_svc.domain.lease import Lease, LeaseRequest, decide
+from svc_runtime.service_error import ServiceError
+from tests.fakes.fake_clock import START
+from tests.unit.keyvault_svc.samples import (
+    BILLING,
+    CIPHERTEXT,
+    KEY,
+    SEARCH,
+    make_grant,
+    make_record,
+    make_request,
+    make_terms,
+)
+
+NARROW = make_terms(
+    models=("gpt-4o",), endpoints=("chat/completions",), source_cidrs=("10.1.0.0/16",)
+)
+REVOKED = make_grant(1, NARROW, revoke_time=START - timedelta(minutes=1))
+EXPIRED = make_grant(1, make_terms(expire_time=START))
+
+
+def _request(faults: set[str]) -> LeaseRequest:
+    """Return a request that `NARROW` covers, but for *faults*."""
+    return make_request(
+        app=SEARCH if "app" in faults else BILLING,
+        source_ip="192.0.2.1" if "source" in faults else "10.1.2.3",
+        endpoint="embeddings" if "endpoint" in faults else "chat/completions",
+        model="o1" if "model" in faults else "gpt-4o",
+    )
+
+
+def test_a_request_within_the_grant_is_allowed_by_it() -> None:
+    grant = make_grant(1, NARROW)
+
+    assert decide(make_record(grant), _request(set()), START) == grant
+
+
+# The order is part of the contract: the earliest fault in this list is the one that is told.
+ORDER: list[tuple[str, type[ServiceError]]] = [
+    ("app", NotGrantedError),
+    ("source", SourceNotGrantedError),
+    ("endpoint", EndpointNotGrantedError),
+    ("model", ModelNotGrantedError),
+]
+FAULTS = [
+    (set(faults), next(error for fault, error in ORDER if fault in faults))
+    for count in range(1, len(ORDER) + 1)
+    for faults in itertools.combinations([fault for fault, _ in ORDER], count)
+]
+
+
+@pytest.mark.parametrize(("faults", "error"), FAULTS, ids=lambda v: str(v))
+def test_the_first_fault_in_order_is_told(faults: set[str], error: type[ServiceError]) -> None:
+    with pytest.raises(ServiceError) as caught:
+        decide(make_record(make_grant(1, NARROW)), _request(faults), START)
+
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize(
+    ("grants", "error"),
+    [
+        ([REVOKED], GrantRevokedError),
+        ([EXPIRED], GrantExpiredError),
+        ([EXPIRED, REVOKED], GrantRevokedError),
+        ([REVOKED, EXPIRED], GrantExpiredError),
+        ([], NotGrantedError),
+        ([make_grant(1, make_terms(SEARCH))], NotGrantedError),
+    ],
+    ids=["revoked", "expired", "revoked last", "expired last", "none", "of another app"],
+)
+def test_how_the_newest_grant_ended_is_told_before_any_other_fault(
+    grants: list[Grant], error: type[ServiceError]
+) -> None:
+    request = _request({"source", "endpoint", "model"})
+
+    with pytest.raises(ServiceError) as caught:
+        decide(make_record(*grants), request, START)
+
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("ended", [REVOKED, EXPIRED], ids=["revoked", "expired"])
+def test_an_active_grant_counts_beside_an_ended_one(ended: Grant) -> None:
+    active = make_grant(2, NARROW)
+
+    assert decide(make_record(ended, active), _request(set()), START) == active
+
+
+def test_a_grant_holds_until_the_moment_of_its_expiry() -> None:
+    record = make_record(make_grant(1, make_terms(expire_time=START)))
+
+    assert decide(record, make_request(), START - timedelta(microseconds=1))
+    with pytest.raises(GrantExpiredError):
+        decide(record, make_request(), START)
+
+
+def test_a_lease_does_not_show_its_ciphertext() -> None:
+    lease = Lease("0" * 32, KEY, 1, "1" * 16, START, CIPHERTEXT)
+
+    assert CIPHERTEXT not in repr(lease)
