@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from keyturn_cli.client_settings import silence_grpc
 from keyturn_cli.commands.lazy_group import LazyCommand, LazyGroup
 from keyturn_cli.exit_codes import ExitCode, epilog
 
@@ -49,6 +50,7 @@ def keyturn() -> None:
 
 def main() -> None:
     """Run the command and end the process with an `ExitCode`."""
+    silence_grpc()
     try:
         outcome = keyturn.main(prog_name="keyturn", standalone_mode=False)
         code = outcome if isinstance(outcome, int) else ExitCode.OK

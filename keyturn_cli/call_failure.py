@@ -20,7 +20,11 @@ _WITHOUT_REASON: Final = {
     grpc.StatusCode.UNIMPLEMENTED: "does not know this call",
     grpc.StatusCode.UNAVAILABLE: "does not answer",
 }
-_REFUSAL_DETAILS: Final = ("http_status", "code", "message")  # what OpenAI said, in UPSTREAM_REFUSED
+_REFUSAL_DETAILS: Final = (
+    "http_status",
+    "code",
+    "message",
+)  # what OpenAI said, in UPSTREAM_REFUSED
 
 
 def command_error_of(error: grpc.aio.AioRpcError, *, service: str, request_id: str) -> CommandError:
@@ -55,7 +59,7 @@ def _text_of(error: grpc.aio.AioRpcError, reason: str) -> str:
     text = error.details() or f"The service answered {error.code().name}."
     if reason == "UPSTREAM_REFUSED":
         metadata = metadata_of(error)
-        said = [f"{name} {metadata[name]}" for name in _REFUSAL_DETAILS if metadata.get(name)]
+        said = [f"{label}{metadata[n]}" for n, label in _REFUSAL_DETAILS.items() if metadata.get(n)]
         if said:
             return f"OpenAI refused the request: {', '.join(said)}"
     return text

@@ -127,6 +127,14 @@ class ClientSettings:
         return self.env_file.parent / "logs"
 
 
+def silence_grpc() -> None:
+    """Keep gRPC's own messages off standard error; to be called before grpc is imported.
+
+    What they say of a failed connection is told in the command's own words.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # noqa: TID251 - grpc reads it nowhere else
+
+
 def read_env_file(path: Path) -> dict[str, str]:
     """Return the variables that *path* sets, a file of shell lines `export NAME='value'`.
 

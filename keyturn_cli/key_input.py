@@ -68,7 +68,7 @@ def read_password(user: str, *, from_stdin: bool) -> SecretBytes:
 
 
 def _secret_from_stdin(what: str) -> SecretBytes:
-    raw = click.get_binary_stream("stdin").read(_MAX_INPUT_BYTES + 1)
+    raw = sys.stdin.buffer.read(_MAX_INPUT_BYTES + 1)
     if len(raw) > _MAX_INPUT_BYTES:
         raise CommandError(
             f"Standard input holds more than {_MAX_INPUT_BYTES} bytes: that is no {what}.",

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from keyturn_cli.command_error import CommandError
 from keyturn_cli.exit_codes import ExitCode
 from keyturn_cli.owner_token import OwnerToken, parse_owner_token
-from keyturn_cli.vault_http import VaultAnswer, VaultHTTP
+from keyturn_cli.vault_http import VaultAnswer
 from svc_runtime.secret_bytes import SecretBytes
 
 PEOPLE_MOUNT: Final = "keyturn-people"
@@ -26,6 +26,20 @@ _OK: Final = 200
 _SERVER_ERROR: Final = 500
 _TOO_MANY: Final = 429
 _REFUSALS: Final = frozenset({400, 401, 403})
+
+
+class VaultCaller(Protocol):
+    """Vault's HTTP API, as `vault_http.VaultHTTP` offers it."""
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, str] | None = None,
+        token: SecretBytes | None = None,
+    ) -> VaultAnswer:
+        """Call *path* and return the answer, whatever its status."""
 
 
 class LoginMethod(Protocol):
@@ -42,7 +56,7 @@ class LoginMethod(Protocol):
 class UserpassLogin:
     """Login by user name and password at Vault, whose identity engine then signs the ID token."""
 
-    def __init__(self, vault: VaultHTTP, user: str, password: SecretBytes) -> None:
+    def __init__(self, vault: VaultCaller, user: str, password: SecretBytes) -> None:
         """Log in as *user*.
 
         Raises:

@@ -27,9 +27,7 @@ async def until_told_to_stop(servers: Sequence[grpc.aio.Server]) -> None:
     telling = asyncio.create_task(told.wait())
     breaking = [asyncio.create_task(server.wait_for_termination()) for server in servers]
     await asyncio.wait({telling, *breaking}, return_when=asyncio.FIRST_COMPLETED)
-    is_told = telling.done()
-    for task in (telling, *breaking):
-        task.cancel()
-    await asyncio.gather(telling, *breaking, return_exceptions=True)
-    if not is_told:
+    # Only this one is cancelled: to cancel a wait for a server's end breaks its later, orderly stop.
+    if not telling.done():
+        telling.cancel()
         raise ServerBrokeError

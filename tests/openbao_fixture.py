@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
-import string
 from collections.abc import Iterator
 
 import pytest
 
 from keyturn_cli.local.free_ports import free_ports
 from keyturn_cli.local.openbao_server import OpenBaoServer
+from keyturn_cli.standin.standin_keys import make_key
 from svc_runtime.secret_bytes import SecretBytes
 
 
@@ -31,7 +30,5 @@ def openbao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenBaoServer]
 
 @pytest.fixture(scope="session")
 def canary_key() -> SecretBytes:
-    """A key of OpenAI's form, of this session only, to look for where it must not be."""
-    alphabet = string.ascii_letters + string.digits
-    tail = "".join(secrets.choice(alphabet) for _ in range(40))
-    return SecretBytes(f"sk-proj-canary-{tail}".encode())
+    """A key that the stand-in accepts, of this session only, to look for where it must not be."""
+    return make_key()

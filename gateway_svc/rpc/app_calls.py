@@ -69,8 +69,8 @@ async def send_receipt(context: ServicerContext, exchange: Exchange) -> None:
     annotate(
         lease=receipt.lease_id,
         grant=receipt.grant,
-        key_version=str(receipt.key_version),
-        http_status=str(exchange.status),
+        key_version=receipt.key_version,
+        http_status=exchange.status,
         openai_request_id=exchange.openai_request_id,
     )
     headers = receipt.headers()

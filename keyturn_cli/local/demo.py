@@ -90,7 +90,7 @@ class _Demo:
 
     def _only_grant(self) -> str:
         answer = self._run([*self._command(), "grants", "list", "demo", "--json"], b"", {})
-        return str(json.loads(answer.stdout)[0]["name"])
+        return str(json.loads(answer.stdout)["grants"][0]["name"])
 
     def _show_that_no_file_holds_the_key(self) -> None:
         raw = self._upstream.api_key.expose()

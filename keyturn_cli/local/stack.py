@@ -224,7 +224,13 @@ class LocalStack:
             *(sys.executable, "-m", "keyvault_svc", "bootstrap"),
             *("--config", str(settings), "--token-file", str(self.openbao.root_token_file)),
         ]
-        child = self._child("bootstrap", command)
+        child = ChildProcess(
+            "bootstrap",
+            command,
+            run_dir=self.layout.run_dir,
+            # Lines for people; `*.log` are JSON.
+            log_file=self.layout.logs_dir / "bootstrap.txt",
+        )
         child.start()
         try:
             status = child.wait(_BOOTSTRAP_SECONDS)

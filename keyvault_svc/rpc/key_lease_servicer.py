@@ -31,7 +31,7 @@ class KeyLeaseServicer(KeyLeaseServiceServicer):
         annotate(
             lease=lease.lease_id,
             grant=str(GrantName(lease.key, lease.grant_id)),
-            key_version=str(lease.key_version),
+            key_version=lease.key_version,
         )
         return lease_pb.AcquireLeaseResponse(lease=lease_message(lease))
 

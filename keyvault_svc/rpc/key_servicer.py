@@ -61,7 +61,7 @@ class KeyServicer(KeyServiceServicer):
         record = await self._custody.rotate(
             calling_person(), name, api_key, current_call().request_id
         )
-        annotate(key_version=str(record.key_version))
+        annotate(key_version=record.key_version)
         return key_service_pb.RotateKeyResponse(key=key_message(record, self._clock.now()))
 
     async def DeleteKey(

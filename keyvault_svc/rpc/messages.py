@@ -120,10 +120,7 @@ def lease_request(message: lease_pb.AcquireLeaseRequest) -> LeaseRequest:
     Raises:
         InvalidFieldError: A field breaks its rule.
     """
-    if len(message.app_token) > _MAX_TOKEN_BYTES:
-        raise InvalidFieldError("app_token", "must have at most 16 KiB")
-    app_token = SecretBytes(message.app_token) if message.app_token else None
-    message.ClearField("app_token")
+    app_token = _take_app_token(message)
     if len(message.body_sha256) != _SHA256_BYTES:
         raise InvalidFieldError("body_sha256", "must have 32 bytes")
     if not message.endpoint:
@@ -131,7 +128,7 @@ def lease_request(message: lease_pb.AcquireLeaseRequest) -> LeaseRequest:
     return LeaseRequest(
         current_call().request_id,
         KeyName.parse(message.key, "key"),
-        _app(message.app),
+        _app("app", message.app),
         _text("endpoint", message.endpoint),
         _text("model", message.model),
         _source_ip(message.source_ip),
@@ -176,7 +173,7 @@ def _settlement(message: lease_pb.LeaseSettlement) -> LeaseSettlement:
         _text("settlements.request_id", message.request_id),
         str(KeyName.parse(message.key, "settlements.key")),
         str(GrantName.parse(message.grant, "settlements.grant")),
-        str(_app(message.app)),
+        str(_app("settlements.app", message.app)),
         outcome,
         message.input_tokens,
         message.output_tokens,
@@ -185,12 +182,21 @@ def _settlement(message: lease_pb.LeaseSettlement) -> LeaseSettlement:
     )
 
 
-def _app(unverified: str) -> SpiffeId:
+def _take_app_token(message: lease_pb.AcquireLeaseRequest) -> SecretBytes | None:
+    try:
+        if len(message.app_token) > _MAX_TOKEN_BYTES:
+            raise InvalidFieldError("app_token", "must have at most 16 KiB")
+        return SecretBytes(message.app_token) if message.app_token else None
+    finally:
+        message.ClearField("app_token")
+
+
+def _app(field: str, unverified: str) -> SpiffeId:
     try:
         return SpiffeId.parse(unverified)
     except ValueError:
         pass
-    raise InvalidFieldError("app", "must be a SPIFFE ID")
+    raise InvalidFieldError(field, "must be a SPIFFE ID")
 
 
 def _source_ip(unverified: str) -> IPv4Address | IPv6Address:

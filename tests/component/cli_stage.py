@@ -20,7 +20,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from grpc_status import rpc_status
 
 from keyturn.gateway.v1 import chat_completion_pb2 as chat_pb
 from keyturn.gateway.v1 import chat_completion_service_pb2 as completions_pb
@@ -31,7 +30,7 @@ from keyturn.keyvault.v1 import grant_service_pb2_grpc as grants_grpc
 from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_service_pb2 as keys_pb
 from keyturn.keyvault.v1 import key_service_pb2_grpc as keys_grpc
-from svc_runtime.error_details import status_of
+from svc_runtime.error_details import STATUS_DETAILS_KEY, status_of
 from svc_runtime.service_error import ServiceError
 
 APP = "spiffe://example.org/app/demo"
@@ -82,7 +81,8 @@ class FakeServices(
         error, code = self.failure
         request_id = self.calls[-1].metadata["x-keyturn-request-id"]
         status = status_of(error, code, domain="fake.keyturn", request_id=request_id)
-        context.abort_with_status(rpc_status.to_status(status))
+        context.set_trailing_metadata(((STATUS_DETAILS_KEY, status.SerializeToString()),))
+        context.abort(code, status.message)
 
     def _put(self, name: str, api_key: bytes, version: int) -> key_pb.Key:
         self.api_keys.append(api_key)

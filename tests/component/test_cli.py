@@ -259,14 +259,14 @@ def test_a_refusal_is_told_with_reason_request_id_and_what_to_do(
 
 
 def test_openai_s_own_refusal_is_told_with_what_it_said(run: Run, services: FakeServices) -> None:
-    said = {"status": "429", "code": "insufficient_quota", "message": "You are out of money."}
+    said = {"http_status": "429", "code": "insufficient_quota", "message": "You are out of money."}
     error = gateway_errors.UpstreamRateLimitedError(said)
     services.failure = (error, grpc.StatusCode.RESOURCE_EXHAUSTED)
 
     result = run("chat", "Hi")
 
     assert result.exit_code == 6
-    assert "status 429, code insufficient_quota, message You are out of money." in result.stderr
+    assert "HTTP 429, insufficient_quota, You are out of money." in result.stderr
 
 
 def test_a_service_that_is_down_is_unavailable_and_no_refusal(run: Run) -> None:

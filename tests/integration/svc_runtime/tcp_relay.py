@@ -60,19 +60,19 @@ class TcpRelay:
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
-        pumps = [
-            asyncio.create_task(self._pump(reader, target_writer)),
-            asyncio.create_task(self._pump(target_reader, writer)),
-        ]
-        try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        finally:
+        with contextlib.ExitStack() as stack:
+            stack.callback(writer.transport.abort)
+            target_reader, target_writer = await asyncio.open_connection(
+                "127.0.0.1", self._target_port
+            )
+            stack.callback(target_writer.transport.abort)
+            pumps = [
+                asyncio.create_task(self._pump(reader, target_writer)),
+                asyncio.create_task(self._pump(target_reader, writer)),
+            ]
             for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
-            for each in (writer, target_writer):
-                each.transport.abort()
+                stack.callback(pump.cancel)
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):

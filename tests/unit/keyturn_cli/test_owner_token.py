@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import base64
+import json
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from keyturn_cli.client_settings import ClientSettings
+from keyturn_cli.command_error import CommandError
+from keyturn_cli.exit_codes import ExitCode
+from keyturn_cli.owner_token import (
+    find_owner_token,
+    parse_owner_token,
+    require_owner_token,
+    store_owner_token,
+)
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def _jwt(name: str, **claims: object) -> str:
+    payload = json.dumps({"preferred_username": name, "exp": int(NOW.timestamp()) + 60} | claims)
+    return f"e30.{base64.urlsafe_b64encode(payload.encode()).decode().rstrip('=')}.c2ln"
+
+
+def _settings(
+    tmp_path: Path, *, environment: str = "", stored: str = "", in_file: str = ""
+) -> ClientSettings:
+    settings = ClientSettings(
+        env_file=tmp_path / "client.env",
+        state_dir=tmp_path / "state",
+        environment={"KEYTURN_OWNER_TOKEN": environment},
+        file_values={"KEYTURN_OWNER_TOKEN": in_file},
+    )
+    if stored:
+        settings.owner_token_file.write_text(stored + "\n")
+    return settings
+
+
+def test_a_token_tells_its_name_and_end(tmp_path: Path) -> None:
+    token = find_owner_token(_settings(tmp_path, stored=_jwt("alice")))
+
+    assert token is not None
+    assert token.unverified_name == "alice"
+    assert token.unverified_expire_time == NOW + timedelta(seconds=60)
+    assert token.secret.expose() == _jwt("alice").encode()
+
+
+@pytest.mark.parametrize(
+    ("places", "winner"),
+    [
+        (("environment", "stored", "in_file"), "environment"),
+        (("stored", "in_file"), "stored"),
+        (("in_file",), "in_file"),
+    ],
+    ids=["environment", "login", "client.env"],
+)
+def test_the_environment_wins_then_the_login_then_the_file(
+    tmp_path: Path, places: tuple[str, ...], winner: str
+) -> None:
+    token = find_owner_token(_settings(tmp_path, **{place: _jwt(place) for place in places}))
+
+    assert token is not None
+    assert token.unverified_name == winner
+
+
+def test_without_a_token_one_must_log_in(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="not logged in") as raised:
+        require_owner_token(_settings(tmp_path), NOW)
+
+    assert raised.value.exit_code == ExitCode.REFUSED
+
+
+def test_an_expired_login_is_not_replaced_by_another_token(tmp_path: Path) -> None:
+    settings = _settings(
+        tmp_path, stored=_jwt("alice", exp=int(NOW.timestamp())), in_file=_jwt("demo")
+    )
+
+    with pytest.raises(CommandError, match="expired"):
+        require_owner_token(settings, NOW)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    ["opaque", "a.b", "a.!!.c", "e30.W10.c", _jwt("alice", exp="soon"), _jwt("alice", exp=1e30)],
+    ids=["opaque", "two parts", "not base64", "not an object", "odd end", "endless"],
+)
+def test_what_is_no_id_token_is_refused_and_not_repeated(raw: str) -> None:
+    with pytest.raises(CommandError) as raised:
+        parse_owner_token(raw, "a test")
+
+    assert raw not in raised.value.format_message()
+
+
+def test_a_login_is_stored_for_this_user_only_and_replaces_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "owner-token"
+    for name in ("alice", "bob"):
+        store_owner_token(parse_owner_token(_jwt(name), "a test"), path)
+
+    assert path.read_text() == _jwt("bob") + "\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [p.name for p in path.parent.iterdir()] == ["owner-token"]

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+
+from keyturn_cli.command_error import CommandError
+from keyturn_cli.exit_codes import ExitCode
+from keyturn_cli.printing import one_line, print_table, prose
+
+ESCAPE = "\x1b[2J"
+
+
+def test_a_log_cannot_drive_the_terminal() -> None:
+    assert "\x1b" not in one_line(f"a{ESCAPE}b")
+    assert one_line("a\nb\r\nc") == "a b c"
+    assert one_line("[bold]Käse[/bold]") == "[bold]Käse[/bold]"
+
+
+def test_prose_keeps_its_lines_only() -> None:
+    assert prose(f"a\n\tb{ESCAPE}") == "a\n\tb\N{REPLACEMENT CHARACTER}[2J"
+
+
+def test_a_table_in_a_pipe_has_whole_names_and_no_trailing_blanks(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    long_name = "users/alice/keys/" + "x" * 200
+
+    print_table(("name", "state"), [(long_name, "active"), ("short", "")])
+
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert first == f"{long_name}  active"
+    assert header.split() == ["NAME", "STATE"]
+    assert second.split() == ["short", "-"]
+
+
+def test_an_error_is_one_line_with_its_origin_and_one_of_what_to_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = CommandError(
+        f"It broke{ESCAPE}.", ExitCode.FAULT, hint="Mend it.", reason="BROKEN", request_id="r-1"
+    )
+
+    error.show()
+
+    told, hint = capsys.readouterr().err.splitlines()
+    assert told.startswith("error: It broke")
+    assert told.endswith("(BROKEN, request id r-1)")
+    assert "\x1b" not in told
+    assert hint == "  Mend it."

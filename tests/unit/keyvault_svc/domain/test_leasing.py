@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from keyvault_svc.domain.errors import (
+    AppProofInvalidError,
+    GrantRevokedError,
+    KeyRecordUnreadableError,
+    ModelNotGrantedError,
+    NotGrantedError,
+)
+from keyvault_svc.domain.key_record import KeyRecord
+from keyvault_svc.domain.lease import LeaseOutcome, LeaseRequest, LeaseSettlement
+from keyvault_svc.domain.leasing import MAX_LEASE_SECONDS, KeyLeasing
+from keyvault_svc.domain.names import KeyName
+from keyvault_svc.domain.ports import AppProof, AuditTags
+from keyvault_svc.limits.in_process_ledger import InProcessLedger
+from svc_runtime.jwt_verifier import IssuerUnavailableError
+from svc_runtime.secret_bytes import SecretBytes
+from svc_runtime.service_error import ServiceError
+from svc_runtime.spiffe_id import SpiffeId
+from tests.fakes.fake_app_proof import FakeAppProof
+from tests.fakes.fake_clock import START, FakeClock
+from tests.fakes.fake_key_store import FakeKeyStore
+from tests.unit.keyvault_svc.samples import (
+    BILLING,
+    CIPHERTEXT,
+    KEY,
+    SEARCH,
+    make_grant,
+    make_record,
+    make_request,
+    make_terms,
+)
+
+TOKEN = SecretBytes(b"header.canary.signature")
+
+
+class _Stage:
+    def __init__(self, *records: KeyRecord, proof: AppProof | None = None) -> None:
+        self.clock = FakeClock()
+        self.store = FakeKeyStore(*records)
+        self.ledger = InProcessLedger(self.clock, settle_within_seconds=60)
+        self.leasing = KeyLeasing(self.store, self.ledger, proof or FakeAppProof(), self.clock)
+
+    def unsettled(self) -> list[LeaseSettlement]:
+        return self.ledger.expire(START + timedelta(days=1))
+
+
+async def test_a_granted_request_gets_the_sealed_key_for_ten_seconds() -> None:
+    stage = _Stage(make_record(make_grant(1)))
+
+    lease = await stage.leasing.acquire(make_request())
+
+    assert (lease.key, lease.key_version, lease.ciphertext) == (KEY, 1, CIPHERTEXT)
+    assert lease.grant_id == make_grant(1).grant_id
+    assert lease.expire_time == START + timedelta(seconds=10)
+    assert len(lease.lease_id) == 32
+    assert set(lease.lease_id) <= set("0123456789abcdef")
+
+
+async def test_a_lease_takes_one_read_under_its_own_id() -> None:
+    stage = _Stage(make_record(make_grant(1)))
+
+    lease = await stage.leasing.acquire(make_request())
+
+    assert stage.store.reads == [AuditTags("request-0001", str(KEY), lease.lease_id, str(BILLING))]
+    assert stage.store.writes == []
+
+
+async def test_every_acquisition_reads_anew_and_is_a_new_lease() -> None:
+    stage = _Stage(make_record(make_grant(1)))
+
+    first = await stage.leasing.acquire(make_request())
+    second = await stage.leasing.acquire(make_request())
+
+    assert first.lease_id != second.lease_id
+    assert len(stage.store.reads) == 2
+
+
+async def test_a_revocation_holds_from_the_next_request() -> None:
+    stage = _Stage(make_record(make_grant(1)))
+    await stage.leasing.acquire(make_request())
+    stage.store.put(make_record(make_grant(1, revoke_time=START)))
+
+    with pytest.raises(GrantRevokedError):
+        await stage.leasing.acquire(make_request())
+
+
+async def test_an_app_without_a_grant_cannot_tell_whether_the_key_exists() -> None:
+    existing = _Stage(make_record(make_grant(1, make_terms(SEARCH))))
+    missing = _Stage()
+
+    with pytest.raises(NotGrantedError) as of_existing:
+        await existing.leasing.acquire(make_request())
+    with pytest.raises(NotGrantedError) as of_missing:
+        await missing.leasing.acquire(make_request())
+
+    assert of_existing.value.public_message == of_missing.value.public_message
+    assert len(existing.store.reads) == len(missing.store.reads) == 1
+
+
+async def test_a_refused_request_consumes_nothing() -> None:
+    stage = _Stage(make_record(make_grant(1, make_terms(models=("gpt-4o",)))))
+
+    with pytest.raises(ModelNotGrantedError):
+        await stage.leasing.acquire(make_request(model="o1"))
+
+    assert stage.unsettled() == []
+
+
+async def test_a_lease_that_nobody_settles_stands_at_its_reservation() -> None:
+    stage = _Stage(make_record(make_grant(1)))
+
+    lease = await stage.leasing.acquire(make_request())
+
+    assert stage.unsettled() == [
+        LeaseSettlement(
+            lease.lease_id,
+            "request-0001",
+            str(KEY),
+            f"{KEY}/grants/{make_grant(1).grant_id}",
+            str(BILLING),
+            LeaseOutcome.UNSETTLED,
+            input_tokens=100,
+        )
+    ]
+
+
+async def test_a_token_that_proves_the_app_is_accepted() -> None:
+    stage = _Stage(make_record(make_grant(1)), proof=FakeAppProof(TOKEN, BILLING))
+
+    assert await stage.leasing.acquire(make_request(app_token=TOKEN))
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [FakeAppProof(TOKEN, SEARCH), FakeAppProof(SecretBytes(b"another"), BILLING), FakeAppProof()],
+    ids=["another app", "another token", "nothing"],
+)
+async def test_a_token_that_does_not_prove_the_app_is_refused_before_anything_is_read(
+    proof: AppProof,
+) -> None:
+    stage = _Stage(make_record(make_grant(1)), proof=proof)
+
+    with pytest.raises(AppProofInvalidError):
+        await stage.leasing.acquire(make_request(app_token=TOKEN))
+
+    assert stage.store.reads == []
+
+
+async def test_an_issuer_that_is_away_is_an_outage_and_no_refusal() -> None:
+    class UnreachableIssuer:
+        async def app_of(self, app_token: SecretBytes) -> SpiffeId:
+            del app_token
+            raise IssuerUnavailableError
+
+    stage = _Stage(make_record(make_grant(1)), proof=UnreachableIssuer())
+
+    with pytest.raises(IssuerUnavailableError):
+        await stage.leasing.acquire(make_request(app_token=TOKEN))
+
+
+async def test_a_record_that_cannot_be_read_gives_no_lease() -> None:
+    class BrokenStore(FakeKeyStore):
+        async def read(self, name: KeyName, tags: AuditTags) -> KeyRecord | None:
+            del name, tags
+            raise KeyRecordUnreadableError
+
+    clock = FakeClock()
+    ledger = InProcessLedger(clock, settle_within_seconds=60)
+    leasing = KeyLeasing(BrokenStore(), ledger, FakeAppProof(), clock)
+
+    with pytest.raises(KeyRecordUnreadableError):
+        await leasing.acquire(make_request())
+
+
+def _leasing(lease_seconds: int) -> KeyLeasing:
+    clock = FakeClock()
+    ledger = InProcessLedger(clock, settle_within_seconds=60)
+    store = FakeKeyStore(make_record(make_grant(1)))
+    return KeyLeasing(store, ledger, FakeAppProof(), clock, lease_seconds=lease_seconds)
+
+
+@pytest.mark.parametrize("lease_seconds", [-1, 0, MAX_LEASE_SECONDS + 1])
+def test_a_lease_lasts_1_to_30_seconds(lease_seconds: int) -> None:
+    with pytest.raises(ValueError, match="1 to 30"):
+        _leasing(lease_seconds)
+
+
+@pytest.mark.parametrize("lease_seconds", [1, MAX_LEASE_SECONDS])
+async def test_a_lease_lasts_as_long_as_it_was_set(lease_seconds: int) -> None:
+    lease = await _leasing(lease_seconds).acquire(make_request())
+
+    assert lease.expire_time == START + timedelta(seconds=lease_seconds)
+
+
+async def test_the_first_settlement_of_a_lease_counts() -> None:
+    stage = _Stage(make_record(make_grant(1)))
+    lease = await stage.leasing.acquire(make_request())
+    served = _settlement(lease.lease_id, make_request())
+
+    assert stage.leasing.settle([served, served]) == ([served], 1)
+    assert stage.leasing.settle([served]) == ([], 1)
+    assert stage.unsettled() == []
+
+
+def _settlement(lease_id: str, request: LeaseRequest) -> LeaseSettlement:
+    return LeaseSettlement(
+        lease_id,
+        request.request_id,
+        str(request.key),
+        f"{request.key}/grants/{'0' * 16}",
+        str(request.app),
+        LeaseOutcome.SERVED,
+    )
+
+
+def test_settling_nothing_counts_nothing() -> None:
+    assert _Stage().leasing.settle([]) == ([], 0)
+
+
+@pytest.mark.parametrize("error", [NotGrantedError, GrantRevokedError, AppProofInvalidError])
+def test_no_refusal_of_an_app_invites_a_retry(error: type[ServiceError]) -> None:
+    assert error.retry_after_seconds is None
