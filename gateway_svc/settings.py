@@ -103,8 +103,10 @@ class Settings(ServiceSettings):
                 SpiffeId.parse(app): KeyName.parse(key) for app, key in self.default_keys.items()
             }
         except InvalidFieldError as error:
-            problem = error.rule
-        raise ValueError(f"default_keys: a key {problem}")
+            problem = f"a key {error.rule}"
+        except ValueError:
+            problem = "an app must be a SPIFFE ID"
+        raise ValueError(f"default_keys: {problem}")
 
 
 def _is_loopback(host: str | None) -> bool:

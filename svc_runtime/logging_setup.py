@@ -64,6 +64,8 @@ class LogField(StrEnum):
     PID = "pid"
     ISSUER = "issuer"
     DETAIL = "detail"
+    CAUSE = "cause"
+    TTL_SECONDS = "ttl_seconds"
     EXCEPTION = "exception"
     WHERE = "where"
     GENERATION = "generation"

@@ -11,6 +11,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
 
 Address = Annotated[str, Field(pattern=r"^[^\s:]*:[0-9]{1,5}$|^\[[0-9a-f:]+\]:[0-9]{1,5}$")]
 """`host:port` to listen on; port 0 takes a free one."""
@@ -105,6 +106,8 @@ class ServiceSettings(BaseSettings):
                 f"{'.'.join(str(part) for part in e['loc']) or 'settings'}: {e['msg']}"
                 for e in error.errors(include_input=False, include_url=False)
             ]
+        except SourceError as error:
+            problems = [f"environment: {error}"]  # it names the setting, and does not repeat it
         except OSError as error:
             problems = [f"{path}: {error.strerror}"]
         except (tomllib.TOMLDecodeError, UnicodeDecodeError):

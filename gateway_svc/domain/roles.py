@@ -15,8 +15,8 @@ class AppIds:
 
     def __init__(self, prefix: str) -> None:
         """Take the ids below *prefix*, such as `spiffe://example.org/app/`, for apps."""
-        if not prefix.startswith("spiffe://") or not prefix.endswith("/"):
-            raise ValueError("an app id prefix starts with spiffe:// and ends with /")
+        if not prefix.endswith("/") or not _is_spiffe_id(f"{prefix}app"):
+            raise ValueError("app_id_prefix must be spiffe://<trust domain>/<path>/")
         self._prefix = prefix
 
     def roles_of(self, spiffe_id: SpiffeId) -> frozenset[str]:
@@ -32,3 +32,11 @@ class AppIds:
         if not self.roles_of(spiffe_id):
             raise CallerUnverifiedError
         return spiffe_id
+
+
+def _is_spiffe_id(raw: str) -> bool:
+    try:
+        SpiffeId.parse(raw)
+    except ValueError:
+        return False
+    return True

@@ -75,7 +75,7 @@ class HTTPFront:
                     "http",
                     method=call.method,
                     caller=call.caller.name if call.caller else "",
-                    source_ip=call.caller.source_ip if call.caller else "",
+                    source_ip=request.remote or "",
                     duration_ms=round((time.monotonic() - started) * 1000, 1),
                     **outcome,
                     **call.fields,

@@ -65,9 +65,13 @@ class AiohttpUpstream:
         self, request: UpstreamRequest, api_key: SecretBytes, timeout_seconds: float
     ) -> AsyncIterator[UpstreamAnswer]:
         """Send *request* and enter with the head of the answer; see `Upstream.send`."""
-        KEY_FOR_REQUEST.set(OneTimeKey(api_key))
+        key = OneTimeKey(api_key)
         del api_key
-        response = await self._request(request, timeout_seconds)
+        KEY_FOR_REQUEST.set(key)
+        try:
+            response = await self._request(request, timeout_seconds)
+        finally:
+            key.take()  # a request that found no connection has not taken it
         try:
             yield UpstreamAnswer(
                 response.status,
@@ -75,7 +79,10 @@ class AiohttpUpstream:
                 _body(response),
             )
         finally:
-            response.close() if not response.content.is_eof() else response.release()
+            if response.content.at_eof():
+                response.release()
+            else:
+                response.close()  # OpenAI must not go on with what nobody reads
 
     async def _request(self, request: UpstreamRequest, timeout_seconds: float) -> ClientResponse:
         if self._session is None:

@@ -57,9 +57,9 @@ def refusal(exchange: Exchange, body: bytes) -> errors.UpstreamRefusedError:
     try:
         error = json.loads(body)["error"]
         for name in ("type", "code", "param", "message"):
-            if isinstance(error[name], str):
+            if isinstance(error.get(name), str):
                 details[name] = error[name][:_MAX_DETAIL]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass  # not OpenAI's error form: the status alone tells
     if exchange.status >= _FIRST_SERVER_ERROR:
         return errors.UpstreamFailedError(details)

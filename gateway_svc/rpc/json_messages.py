@@ -5,6 +5,7 @@ A message's fields bear OpenAI's names. What a message has no field for travels 
 
 from __future__ import annotations
 
+import math
 from typing import Final, cast
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -13,12 +14,14 @@ from google.protobuf.json_format import ParseError as ProtoParseError
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct, Value
 
+from gateway_svc.domain.errors import UpstreamAnswerUnusableError
 from svc_runtime.service_error import InvalidFieldError
 
 _EXTENSION: Final = "extension"
 _PARTS: Final = "content_parts"
 _CONTENT: Final = "content"
 _JSON_TYPES: Final = (Struct.DESCRIPTOR, Value.DESCRIPTOR)
+_FINITE_RULE: Final = "must be finite: JSON has no other numbers"
 
 JSONValue = None | bool | int | float | str | list["JSONValue"] | dict[str, "JSONValue"]
 
@@ -31,15 +34,16 @@ def to_object(message: Message, path: str) -> dict[str, JSONValue]:
         path: Where it stands in the request, for errors.
 
     Raises:
-        InvalidFieldError: Its extension names a field that the message has.
+        InvalidFieldError: Its extension names a field that the message has, or a number is not
+            finite.
     """
     result: dict[str, JSONValue] = {}
     extension: dict[str, JSONValue] = {}
     for field, value in message.ListFields():
         if field.name == _EXTENSION:
-            extension = cast("dict[str, JSONValue]", _plain(MessageToDict(value)))
+            extension = cast("dict[str, JSONValue]", _json(value, f"{path}.{_EXTENSION}"))
         elif field.name == _PARTS:
-            result[_CONTENT] = [_plain(MessageToDict(part)) for part in value.parts]
+            result[_CONTENT] = [_json(part, f"{path}.{_PARTS}") for part in value.parts]
         elif field.is_repeated:
             result[field.name] = [_field_value(field, item, path) for item in value]
         else:
@@ -54,7 +58,23 @@ def to_object(message: Message, path: str) -> dict[str, JSONValue]:
 
 
 def fill(message: Message, source: dict[str, JSONValue]) -> None:
-    """Set the fields of *message* from OpenAI's object *source*."""
+    """Set the fields of *message* from OpenAI's object *source*.
+
+    Raises:
+        UpstreamAnswerUnusableError: It holds what no message can: half a surrogate pair, a number
+            beyond the doubles.
+    """
+    try:
+        _fill(message, source)
+    except (ValueError, OverflowError, ProtoParseError):
+        pass
+    else:
+        return
+    # Here, not inside `except`: an encoding error holds what it could not encode.
+    raise UpstreamAnswerUnusableError
+
+
+def _fill(message: Message, source: dict[str, JSONValue]) -> None:
     fields = message.DESCRIPTOR.fields_by_name
     extension: dict[str, JSONValue] = {}
     for name, value in source.items():
@@ -71,11 +91,22 @@ def fill(message: Message, source: dict[str, JSONValue]) -> None:
 
 
 def _field_value(field: FieldDescriptor, value: object, path: str) -> JSONValue:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidFieldError(f"{path}.{field.name}", _FINITE_RULE)
     if field.message_type is None:
         return cast("JSONValue", value)
     if field.message_type in _JSON_TYPES:
-        return _plain(MessageToDict(cast("Message", value)))
+        return _json(cast("Message", value), f"{path}.{field.name}")
     return to_object(cast("Message", value), f"{path}.{field.name}")
+
+
+def _json(message: Message, path: str) -> JSONValue:
+    """Return what a Struct or a Value says."""
+    try:
+        return _plain(MessageToDict(message))
+    except ValueError:
+        pass
+    raise InvalidFieldError(path, _FINITE_RULE)
 
 
 def _plain(value: object) -> JSONValue:
@@ -112,7 +143,7 @@ def _fill_field(message: Message, field: FieldDescriptor, value: JSONValue) -> b
     if not isinstance(value, dict):
         return False
     target.SetInParent()
-    fill(target, value)
+    _fill(target, value)
     return True
 
 
@@ -123,7 +154,7 @@ def _fill_repeated(message: Message, field: FieldDescriptor, values: list[JSONVa
     if not all(isinstance(value, dict) for value in values):
         return False
     for value in values:
-        fill(target.add(), cast("dict[str, JSONValue]", value))
+        _fill(target.add(), cast("dict[str, JSONValue]", value))
     return True
 
 
