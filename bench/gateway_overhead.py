@@ -22,10 +22,10 @@ from pathlib import Path
 
 import aiohttp
 import grpc
+
 from keyturn.gateway.v1 import chat_completion_pb2 as chat_pb
 from keyturn.gateway.v1 import chat_completion_service_pb2 as chat_service_pb
 from keyturn.gateway.v1.chat_completion_service_pb2_grpc import ChatCompletionServiceStub
-
 from keyturn_cli.local.stack import LocalStack
 from keyturn_cli.local.upstream import Upstream
 
@@ -116,9 +116,8 @@ async def measure(stack: LocalStack, upstream: Upstream, calls: int, clients: in
                 times[way].append(await seconds(call))
         rates = {way: await rate(call, calls, clients) for way, call in ways.items()}
     base = statistics.median(times["direct"])
-    print(
-        f"{'way':16} {'p50 ms':>8} {'p99 ms':>8} {'x direct':>9} {f'calls/s, {clients} clients':>22}"
-    )
+    at_once = f"calls/s, {clients} clients"
+    print(f"{'way':16} {'p50 ms':>8} {'p99 ms':>8} {'x direct':>9} {at_once:>22}")
     for way, measured in times.items():
         p50, p99 = statistics.median(measured), statistics.quantiles(measured, n=100)[98]
         print(f"{way:16} {p50 * 1e3:8.2f} {p99 * 1e3:8.2f} {p50 / base:9.1f} {rates[way]:22.0f}")

@@ -40,10 +40,16 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class AuditTrail:
-    """All that the logs tell of one request, in the order of time."""
+    """All that the logs tell of one request, in the order of time.
+
+    Attributes:
+        bad_vault_line_count: Lines of audit logs that are no JSON objects: evidence may be missing.
+        bad_service_line_count: The same of service logs, where libraries print lines of their own.
+    """
 
     steps: Sequence[AuditStep]
-    bad_line_count: int
+    bad_vault_line_count: int
+    bad_service_line_count: int
     verdict: Verdict
 
 
@@ -54,7 +60,8 @@ class AuditTrailBuilder:
         self._request_id = request_id
         self._vault_steps: dict[str, AuditStep] = {}
         self._service_steps: list[AuditStep] = []
-        self._bad_line_count = 0
+        self._bad_vault_line_count = 0
+        self._bad_service_line_count = 0
 
     def add_vault_log(self, entries: Iterable[Mapping[str, Any] | None]) -> None:
         """Take in an audit log; None stands for a bad line.
@@ -64,7 +71,7 @@ class AuditTrailBuilder:
         """
         for entry in entries:
             if entry is None:
-                self._bad_line_count += 1
+                self._bad_vault_line_count += 1
             elif step := vault_step(entry, self._request_id):
                 # Without Vault's id nothing may be merged away: each entry stands for itself.
                 operation = step.operation_id or f"entry {len(self._vault_steps)}"
@@ -78,7 +85,7 @@ class AuditTrailBuilder:
         """Take in a service's log; None stands for a bad line."""
         for record in records:
             if record is None:
-                self._bad_line_count += 1
+                self._bad_service_line_count += 1
             else:
                 self._service_steps += service_steps(record, self._request_id)
 
@@ -86,7 +93,9 @@ class AuditTrailBuilder:
         """Return what was found so far."""
         steps = [*self._service_steps, *self._vault_steps.values()]
         steps.sort(key=lambda step: step.time)
-        return AuditTrail(steps, self._bad_line_count, judge(steps))
+        return AuditTrail(
+            steps, self._bad_vault_line_count, self._bad_service_line_count, judge(steps)
+        )
 
 
 def judge(steps: Sequence[AuditStep]) -> Verdict:

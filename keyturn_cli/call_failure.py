@@ -20,11 +20,8 @@ _WITHOUT_REASON: Final = {
     grpc.StatusCode.UNIMPLEMENTED: "does not know this call",
     grpc.StatusCode.UNAVAILABLE: "does not answer",
 }
-_REFUSAL_DETAILS: Final = (
-    "http_status",
-    "code",
-    "message",
-)  # what OpenAI said, in UPSTREAM_REFUSED
+# What OpenAI said, in the details of UPSTREAM_REFUSED, and how it is told.
+_REFUSAL_DETAILS: Final = {"http_status": "HTTP ", "code": "", "message": ""}
 
 
 def command_error_of(error: grpc.aio.AioRpcError, *, service: str, request_id: str) -> CommandError:

@@ -21,6 +21,8 @@ class CommandError(click.ClickException):
         request_id: Under what id logs know the call, when there was one.
     """
 
+    exit_code: ExitCode  # type: ignore[misc]  # click means a constant of the class, and reads either
+
     def __init__(
         self,
         text: str,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import aiohttp
@@ -72,13 +73,14 @@ async def check_gateway_http(settings: ClientSettings, timeout_seconds: float) -
     try:
         url = settings.require("KEYTURN_HTTP")
         context = _trusting_keyturn(settings)
+    except CommandError as error:
+        return problem(check, error.text, error.hint)
+    try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
             session.get(url, ssl=context, allow_redirects=False) as response,
         ):
             return ok(check, f"answers with a trusted certificate (HTTP {response.status})")
-    except CommandError as error:
-        return problem(check, error.text, error.hint)
     except aiohttp.ClientConnectorCertificateError:
         return problem(check, "its certificate is not trusted by KEYTURN_CA", _TRUST)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
@@ -112,10 +114,19 @@ async def _check_tls(
 
 
 def _trusting_keyturn(settings: ClientSettings) -> ssl.SSLContext:
-    """Return a context that trusts KEYTURN_CA only, and shows the app's certificate if asked."""
+    """Return a context that trusts KEYTURN_CA only, and shows the app's certificate if asked.
+
+    The owner port asks for none.
+    """
     try:
         context = ssl.create_default_context(cadata=settings.read_file("KEYTURN_CA").decode())
         context.minimum_version = ssl.TLSVersion.TLSv1_3
+        certificate = settings.get("KEYTURN_CERT")
+        if certificate:
+            # What is wrong with these files, the checks of files tell.
+            with suppress(OSError):
+                key = settings.get("KEYTURN_CERT_KEY")
+                context.load_cert_chain(certificate, key, password="")  # never asks for one
     except (ssl.SSLError, ValueError) as error:
         raise CommandError(
             "KEYTURN_CA names a file that holds no PEM certificate.", ExitCode.USAGE, hint=_START

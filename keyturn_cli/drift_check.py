@@ -12,7 +12,7 @@ from typing import Final
 from keyturn_cli.check_result import CheckResult, ok, problem, skipped
 from keyturn_cli.client_settings import ClientSettings
 
-_CHECK: Final = "Vault set-up"
+SET_UP_CHECK: Final = "Vault set-up"
 _NO_DRIFT: Final = 0
 _DRIFT: Final = 3
 _UNMET: Final = frozenset({"drift", "manual"})
@@ -23,13 +23,15 @@ async def check_drift(settings: ClientSettings) -> CheckResult:
     """Let `keyvault-svc` compare, where its settings lie beside `client.env`."""
     config = settings.env_file.parent / "keyvault_svc.toml"
     if not config.is_file():
-        return skipped(_CHECK, "no keyvault_svc.toml beside client.env; operators check this")
+        return skipped(SET_UP_CHECK, "no keyvault_svc.toml beside client.env; operators check this")
     program = _program()
     if program is None:
-        return skipped(_CHECK, "keyvault-svc is not installed here")
+        return skipped(SET_UP_CHECK, "keyvault-svc is not installed here")
     token_file = config.parent / "openbao" / "root-token"
     if not token_file.is_file():
-        return skipped(_CHECK, f"no administrator's token in {token_file}; operators check this")
+        return skipped(
+            SET_UP_CHECK, f"no administrator's token in {token_file}; operators check this"
+        )
     command = f"keyvault-svc bootstrap --config {config} --token-file {token_file}"
     process = await asyncio.create_subprocess_exec(
         program,
@@ -44,17 +46,19 @@ async def check_drift(settings: ClientSettings) -> CheckResult:
     except TimeoutError:
         process.kill()
         await process.wait()
-        return problem(_CHECK, "keyvault-svc bootstrap --dry-run does not end", command)
+        return problem(SET_UP_CHECK, "keyvault-svc bootstrap --dry-run does not end", command)
     return judge_drift(process.returncode, output, command)
 
 
 def judge_drift(return_code: int | None, output: bytes, mend: str) -> CheckResult:
     """Say what a dry run found, from its exit code and its JSON list of steps."""
     if return_code == _NO_DRIFT:
-        return ok(_CHECK, "as bootstrap left it")
+        return ok(SET_UP_CHECK, "as bootstrap left it")
     if return_code != _DRIFT:
-        return problem(_CHECK, "could not be compared (see the command's own message)", mend)
-    return problem(_CHECK, f"differs: {', '.join(_drifted(output)) or 'see the command'}", mend)
+        return problem(SET_UP_CHECK, "could not be compared (see the command's own message)", mend)
+    return problem(
+        SET_UP_CHECK, f"differs: {', '.join(_drifted(output)) or 'see the command'}", mend
+    )
 
 
 def _drifted(output: bytes) -> list[str]:

@@ -36,13 +36,13 @@ def read_json_lines(path: Path) -> Iterator[dict[str, Any] | None]:
         raise CommandError(f"The log {path} cannot be read: {reason}.", ExitCode.USAGE) from error
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> IO[bytes] | gzip.GzipFile:
     if path.suffix == ".gz":
         return gzip.open(path, "rb")
     return path.open("rb")
 
 
-def _skip_line(file: IO[bytes]) -> None:
+def _skip_line(file: IO[bytes] | gzip.GzipFile) -> None:
     while (rest := file.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
         pass
 

@@ -9,11 +9,13 @@ from typing import Final
 from keyturn_cli.check_result import CheckResult, ok, problem, skipped
 from keyturn_cli.client_settings import ClientSettings
 from keyturn_cli.command_error import CommandError
+from keyturn_cli.exit_codes import ExitCode
 from keyturn_cli.vault_http import vault_http
 from svc_runtime.clock import Clock
 
 # Leases live for 10 seconds by default: clocks that differ by more break them.
 MAX_SKEW: Final = timedelta(seconds=10)
+_START: Final = "Start it (`keyturn local up`), or check VAULT_ADDR with your operator."
 # Statuses of sys/health, by Vault's API documentation.
 _SERVING: Final = {200: "unsealed and active", 429: "unsealed, standby", 473: "unsealed, standby"}
 _NOT_SERVING: Final = {
@@ -33,8 +35,9 @@ async def check_vault(
             answer = await vault.call("GET", "sys/health")
             end = clock.now()
     except CommandError as error:
+        is_down = error.exit_code == ExitCode.UNAVAILABLE
         return [
-            problem("Vault", error.text, error.hint),
+            problem("Vault", error.text, _START if is_down else error.hint),
             skipped("clock", "Vault tells no time"),
         ]
     return [_judge_health(answer.status), judge_clock(answer.date, begin, end)]

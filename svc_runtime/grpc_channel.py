@@ -35,7 +35,7 @@ class ReloadingChannel:
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.min_reconnect_backoff_ms", 1000),
             ("grpc.max_reconnect_backoff_ms", 1000),
-            # A peer that vanished without a word is noticed, also between calls.
+            # A peer that vanished without a word is noticed while a call waits for it.
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 5_000),
         )
@@ -54,6 +54,7 @@ class ReloadingChannel:
         """Close at once, with every call that is still in flight."""
         for task in self._retiring:
             task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
         if self._channel is not None:
             await self._channel.close()
 
@@ -66,7 +67,16 @@ class ReloadingChannel:
         self._channel = channel
         self._generation = material.generation
         if before is not None:
-            task = asyncio.create_task(before.close(_GRACE_SECONDS))
+            task = asyncio.create_task(_retire(before))
             self._retiring.add(task)
             task.add_done_callback(self._retiring.discard)
         return channel
+
+
+async def _retire(channel: grpc.aio.Channel) -> None:
+    """Close *channel* after the grace period; at once, with its calls, when cancelled."""
+    try:
+        # Not `close(_GRACE_SECONDS)`: cancelled, it would leave the calls running for good.
+        await asyncio.sleep(_GRACE_SECONDS)
+    finally:
+        await channel.close()

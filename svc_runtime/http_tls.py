@@ -60,6 +60,9 @@ def _context(material: TLSMaterial) -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_OPTIONAL
     context.load_verify_locations(cadata=material.ca.decode("ascii"))
     context.set_alpn_protocols(["http/1.1"])
+    # A resumed session is not verified anew: with a ticket, a client whose certificate expired, or
+    # whose CA was replaced, would be let in again and again.
+    context.num_tickets = 0
     # The ssl module takes a key from a file only: one in memory, gone before this returns.
     with tempfile.TemporaryDirectory(dir=_memory_dir()) as folder:
         file = Path(folder) / "pair.pem"

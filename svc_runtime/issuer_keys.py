@@ -36,25 +36,34 @@ class IssuerKeys:
         self._keyset: Keyset | None = None
         self._fetched = 0.0
         self._tried = -_RESTRAINT_SECONDS
-        self._lock = asyncio.Lock()
+        self._is_reachable = False
+        self._fetching: asyncio.Task[None] | None = None
         self._session: aiohttp.ClientSession | None = None
 
     async def with_key(self, key_id: str) -> Keyset | None:
         """Return the keys, fetched anew if they are old or lack *key_id*.
 
         Returns:
-            None when there are none that may be used: the issuer cannot be reached.
+            None when the issuer cannot be reached and it takes that to judge: there are no keys,
+            they are too old, or *key_id* may be newer than they are.
         """
         if self._is_wanting(key_id):
-            async with self._lock:  # tokens that come meanwhile wait for the one fetch
-                if self._is_wanting(key_id):
-                    await self._fetch()
+            # One fetch for all tokens that come meanwhile. It goes on when the one that began it
+            # is given up, or a caller who hangs up would count as an issuer that is away.
+            if self._fetching is None or self._fetching.done():
+                self._fetching = asyncio.create_task(self._fetch())
+            await asyncio.shield(self._fetching)
         if self._keyset is None or self._age() > _USABLE_SECONDS:
+            return None
+        if key_id not in self._keyset and not self._is_reachable:
             return None
         return self._keyset
 
     async def close(self) -> None:
         """Close the connections."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.wait({self._fetching})
         if self._session is not None:
             await self._session.close()
 
@@ -69,12 +78,17 @@ class IssuerKeys:
         return is_old and self._clock.monotonic() - self._tried >= _RESTRAINT_SECONDS
 
     async def _fetch(self) -> None:
-        self._tried = self._clock.monotonic()
+        started = self._clock.monotonic()
         try:
             self._keyset = _parse(await self._download())
-            self._fetched = self._tried
-        except (aiohttp.ClientError, OSError, ValueError, jwt.PyJWTError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            self._is_reachable = False
             _log.warning("issuer_unavailable", issuer=self._jwks_url, detail=type(error).__name__)
+        else:
+            self._is_reachable = True
+            self._fetched = started
+        finally:
+            self._tried = self._clock.monotonic()
 
     async def _download(self) -> bytes:
         session = self._session or self._open_session()
@@ -98,13 +112,24 @@ class IssuerKeys:
 
 
 def _parse(body: bytes) -> Keyset:
-    """Return the keys of a JWKS by id; what is no key that we can use is left out."""
+    """Return the keys of a JWKS by id; what is no key that we can use is left out.
+
+    Raises:
+        ValueError: *body* is no JWKS.
+    """
+    try:
+        jwks = json.loads(body)
+    except RecursionError:
+        jwks = None
+    entries = jwks.get("keys") if isinstance(jwks, dict) else None
+    if not isinstance(entries, list):
+        raise ValueError("not a JWKS")  # noqa: TRY004 - to the caller it is the content that is wrong
     keyset: Keyset = {}
-    for entry in json.loads(body)["keys"]:
+    for entry in entries:
         try:
             key = jwt.PyJWK(entry)
-        except jwt.PyJWTError:
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
             continue
-        if key.key_id and entry.get("use", "sig") == "sig":
+        if isinstance(key.key_id, str) and entry.get("use", "sig") == "sig":
             keyset[key.key_id] = key
     return keyset

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,33 +84,35 @@ class JWTVerifier:
             IssuerUnavailableError: The issuer's keys cannot be had.
         """
         try:
-            raw, header, issuer_name = _peek(unverified_token)  # (1)
-            issuer, keys = self._issuers[issuer_name]  # (2)
-        except (jwt.PyJWTError, ValueError, KeyError, TypeError) as error:
+            unverified = _peek(unverified_token)  # (1)
+            issuer, keys = self._issuers[unverified.issuer]  # (2)
+        except (jwt.PyJWTError, ValueError, KeyError, TypeError, RecursionError) as error:
             return _refuse(type(error).__name__)
-        if header.get("alg") not in ALGORITHMS or "crit" in header:
-            return _refuse("algorithm")
-        key_id = header.get("kid")
-        if not isinstance(key_id, str):
-            return _refuse("key_id")
-        keyset = await keys.with_key(key_id)  # (3)
+        keyset = await keys.with_key(unverified.key_id)  # (3)
         if keyset is None:
             raise IssuerUnavailableError
         try:
-            key = keyset[key_id]
-            if key.algorithm_name != header["alg"]:
+            key = keyset[unverified.key_id]
+            if key.algorithm_name != unverified.algorithm:
                 return _refuse("algorithm")
             claims = jwt.decode(  # (4)
-                raw,
+                unverified.token,
                 key=key,
-                algorithms=[header["alg"]],
+                algorithms=[unverified.algorithm],
                 audience=issuer.audience,
                 issuer=issuer.issuer,
-                leeway=_LEEWAY_SECONDS,
-                options={"require": ["exp", "iat", "iss", "aud"]},
+                # Its times are compared with our clock, below.
+                options={
+                    "require": ["exp", "iat", "iss", "aud"],
+                    "verify_exp": False,
+                    "verify_iat": False,
+                    "verify_nbf": False,
+                },
             )
         except (jwt.PyJWTError, ValueError, KeyError, TypeError) as error:
             return _refuse(type(error).__name__)
+        if not _is_current(claims, self._clock.now().timestamp()):
+            return _refuse("time")
         return VerifiedClaims(issuer.issuer, claims)
 
     async def aclose(self) -> None:
@@ -118,16 +121,39 @@ class JWTVerifier:
             await keys.close()
 
 
-def _peek(unverified_token: SecretBytes) -> tuple[str, dict[str, Any], str]:
-    raw = unverified_token.expose().decode("ascii")
-    if len(raw) > _MAX_TOKEN_BYTES:
+@dataclass(frozen=True, slots=True)
+class _Unverified:
+    """What a token says of itself: enough to find the key that may have signed it."""
+
+    token: str = field(repr=False)
+    algorithm: str
+    key_id: str
+    issuer: str
+
+
+def _peek(unverified_token: SecretBytes) -> _Unverified:
+    token = unverified_token.expose().decode("ascii")
+    if len(token) > _MAX_TOKEN_BYTES:
         raise ValueError
-    header = jwt.get_unverified_header(raw)
-    unverified_claims = jwt.decode(raw, options={"verify_signature": False})
-    issuer = unverified_claims["iss"]
-    if not isinstance(issuer, str):
+    header = jwt.get_unverified_header(token)
+    if header.get("alg") not in ALGORITHMS or "crit" in header:
+        raise jwt.InvalidAlgorithmError
+    key_id = header["kid"]
+    issuer = jwt.decode(token, options={"verify_signature": False})["iss"]
+    if not isinstance(key_id, str) or not isinstance(issuer, str):
         raise TypeError
-    return raw, header, issuer
+    return _Unverified(token, header["alg"], key_id, issuer)
+
+
+def _is_current(claims: Mapping[str, Any], now: float) -> bool:
+    """Tell whether *now*, in seconds since 1970, lies in the token's validity."""
+    times: list[float] = [claims["exp"], claims["iat"], claims.get("nbf", claims["iat"])]
+    # RFC 7519, section 2: a NumericDate is a number. Python's JSON also knows NaN, which is never
+    # too late.
+    if not all(type(time) is int or (type(time) is float and math.isfinite(time)) for time in times):
+        return False
+    expiry, *starts = times
+    return expiry > now - _LEEWAY_SECONDS and max(starts) <= now + _LEEWAY_SECONDS
 
 
 def _refuse(cause: str) -> VerifiedClaims:

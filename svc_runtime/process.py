@@ -27,7 +27,7 @@ async def until_told_to_stop(servers: Sequence[grpc.aio.Server]) -> None:
     telling = asyncio.create_task(told.wait())
     breaking = [asyncio.create_task(server.wait_for_termination()) for server in servers]
     await asyncio.wait({telling, *breaking}, return_when=asyncio.FIRST_COMPLETED)
-    # Only this one is cancelled: to cancel a wait for a server's end breaks its later, orderly stop.
+    # Only this one is cancelled: to cancel a wait for a server's end breaks its orderly stop.
     if not telling.done():
         telling.cancel()
         raise ServerBrokeError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Final
 
 import structlog
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from svc_runtime.clock import Clock
@@ -69,12 +72,18 @@ class TLSFilesWatcher:
         self.files = files
         self._clock = clock
         self._interval_seconds = interval_seconds
+        # gRPC asks from a thread of its own, HTTPS and the channels from the event loop's.
+        self._lock = threading.Lock()
         self._seen = self._identity()
         self._material = self._read(generation=1)
         self._checked = clock.monotonic()
 
     def current(self) -> TLSMaterial:
-        """Return the newest usable state; does not fail."""
+        """Return the newest usable state; does not fail. Any thread may ask."""
+        with self._lock:
+            return self._newest()
+
+    def _newest(self) -> TLSMaterial:
         now = self._clock.monotonic()
         if now - self._checked < self._interval_seconds:
             return self._material
@@ -111,13 +120,10 @@ class TLSFilesWatcher:
         _first_certificate(files.ca, material.ca)
         if leaf.not_valid_after_utc <= self._clock.now().astimezone(UTC):
             raise TLSFilesError(f"{files.certificate}: the certificate has expired")
-        try:
-            key = load_pem_private_key(material.key, password=None)
-        except (ValueError, TypeError):
-            key = None
-        if key is None:
+        public_key = _public_key_of(material.key)
+        if public_key is None:
             raise TLSFilesError(f"{files.key}: is not a PEM private key without password")
-        if key.public_key() != leaf.public_key():
+        if public_key != _certified_key_of(leaf):
             raise TLSFilesError(f"{files.key}: does not belong to {files.certificate}")
         return material
 
@@ -127,6 +133,20 @@ def _bytes_of(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise TLSFilesError(f"{path}: {error.strerror}") from error
+
+
+def _public_key_of(private_key_pem: bytes) -> PublicKeyTypes | None:
+    try:
+        return load_pem_private_key(private_key_pem, password=None).public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+
+
+def _certified_key_of(certificate: x509.Certificate) -> PublicKeyTypes | None:
+    try:
+        return certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return None
 
 
 def _first_certificate(path: Path, pem: bytes) -> x509.Certificate:

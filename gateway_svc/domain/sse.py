@@ -14,6 +14,7 @@ class EventDecoder:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._data: list[bytes] = []
+        self._data_bytes = 0  # line ends included: an event of empty lines has a size, too
 
     def feed(self, piece: bytes) -> list[bytes]:
         """Take *piece*; return the data of each event that is complete now.
@@ -28,9 +29,11 @@ class EventDecoder:
             del self._buffer[: end + 1]
             if line.startswith(b"data:"):
                 self._data.append(line[5:].removeprefix(b" "))
+                self._data_bytes += end + 1
             elif not line and self._data:
                 events.append(b"\n".join(self._data))
                 self._data.clear()
-        if len(self._buffer) + sum(map(len, self._data)) > _MAX_EVENT_BYTES:
+                self._data_bytes = 0
+        if len(self._buffer) + self._data_bytes > _MAX_EVENT_BYTES:
             raise ValueError("an event has more than 4 MiB")
         return events

@@ -32,6 +32,7 @@ from svc_runtime.service_error import InvalidFieldError, ServiceError
 _log = structlog.get_logger()
 
 _PREFIX: Final = "/v1/"
+_SERVER: Final = {"server": "keyturn"}  # in place of the versions of Python and aiohttp
 
 
 class HTTPFront:
@@ -122,7 +123,7 @@ async def _pass_on(request: web.BaseRequest, exchange: Exchange) -> web.StreamRe
         http_status=exchange.status,
         openai_request_id=exchange.openai_request_id,
     )
-    response = web.StreamResponse(status=exchange.status)
+    response = web.StreamResponse(status=exchange.status, headers=_SERVER)
     for name, value in (*exchange.headers, *receipt.headers()):
         response.headers[name] = value
     await response.prepare(request)
@@ -147,7 +148,7 @@ async def _answer(
         if request.transport is not None:
             request.transport.abort()
         raise ConnectionResetError
-    response = web.Response(status=status, headers=headers, body=body)
+    response = web.Response(status=status, headers=headers | _SERVER, body=body)
     response.headers[REQUEST_ID_KEY] = current_call().request_id
     await response.prepare(request)
     await response.write_eof()

@@ -87,10 +87,16 @@ def _print_for_people(trail: AuditTrail) -> None:
         click.echo()
     for sentence in trail.verdict.sentences:
         click.echo(one_line(sentence))
-    if trail.bad_line_count:
+    if trail.bad_vault_line_count:
         click.echo(
-            f"warning: {trail.bad_line_count} lines of the logs are no JSON objects and were "
-            "skipped.",
+            f"warning: {trail.bad_vault_line_count} lines of Vault's audit log are no JSON "
+            "objects and were skipped: evidence may be missing.",
+            err=True,
+        )
+    if trail.bad_service_line_count:
+        click.echo(
+            f"note: {trail.bad_service_line_count} lines of service logs are no JSON objects and "
+            "were skipped.",
             err=True,
         )
 
@@ -115,7 +121,8 @@ def _document(request_id: str, trail: AuditTrail) -> dict[str, object]:
         "request_id": request_id,
         "verdict": trail.verdict.kind.value,
         "explanation": list(trail.verdict.sentences),
-        "bad_line_count": trail.bad_line_count,
+        "bad_vault_line_count": trail.bad_vault_line_count,
+        "bad_service_line_count": trail.bad_service_line_count,
         "steps": [_step_document(step) for step in trail.steps],
     }
 

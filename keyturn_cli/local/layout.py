@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from keyturn_cli.local.errors import LocalStackError, PortTakenError
+from keyturn_cli.command_error import CommandError
+from keyturn_cli.exit_codes import ExitCode
+from keyturn_cli.local.errors import PortTakenError
 from keyturn_cli.local.free_ports import free_ports, is_port_free
 
 TRUST_DOMAIN: Final = "keyturn.local"
@@ -49,6 +51,11 @@ class Layout:
         return self.certificates_dir / "ca.pem"
 
     @property
+    def ports_file(self) -> Path:
+        """The ports of the latest run, for the next one."""
+        return self.home / "ports.json"
+
+    @property
     def client_env(self) -> Path:
         """What a client needs, in shell syntax."""
         return self.home / "client.env"
@@ -72,31 +79,49 @@ class Layout:
         return self.certificates_dir / f"{name}.pem", self.certificates_dir / f"{name}.key"
 
 
-def choose_ports(file: Path, names: list[str], wanted: Mapping[str, int]) -> dict[str, int]:
-    """Return a port for each of *names*.
+def choose_ports(file: Path, names: Sequence[str], wanted: Mapping[str, int]) -> dict[str, int]:
+    """Return a port for each of *names*, all different.
 
     A port that *wanted* names is taken; otherwise the one of the run before, kept in *file*, if it
     is free; otherwise a free one. So addresses, token issuer among them, survive a restart.
 
     Raises:
-        LocalStackError: *wanted* names something unknown.
+        CommandError: *wanted* names something unknown, or one port twice.
         PortTakenError: A wanted port is taken.
     """
-    unknown = sorted(set(wanted) - set(names))
-    if unknown:
-        raise LocalStackError(f"no such port: {', '.join(unknown)}; there are {', '.join(names)}")
-    for name, port in wanted.items():
-        if not is_port_free(port):
-            raise PortTakenError(name, port)
-    before = _read(file)
-    found = dict(zip(names, free_ports(len(names)), strict=True))
-    kept = {name: before[name] for name in names if name in before and is_port_free(before[name])}
-    ports = found | kept | dict(wanted)
-    file.write_text(json.dumps(ports, indent=2) + "\n", encoding="utf-8")
+    _check_wanted(wanted, names)
+    before = read_ports(file)
+    ports = dict(wanted)
+    for name in names:
+        port = before.get(name)
+        if name not in ports and port and port not in ports.values() and is_port_free(port):
+            ports[name] = port
+    missing = [name for name in names if name not in ports]
+    # A port that was chosen above is free as well, so it may be found once more.
+    found = [port for port in free_ports(len(names)) if port not in ports.values()]
+    ports |= dict(zip(missing, found, strict=False))
+    # What this run does not use, such as the stand-in's port, is kept for the next.
+    file.write_text(json.dumps(before | ports, indent=2) + "\n", encoding="utf-8")
     return ports
 
 
-def _read(file: Path) -> dict[str, int]:
+def _check_wanted(wanted: Mapping[str, int], names: Sequence[str]) -> None:
+    unknown = sorted(set(wanted) - set(names))
+    if unknown:
+        raise CommandError(
+            f"--port: there is no port {', '.join(unknown)}",
+            ExitCode.USAGE,
+            hint=f"The ports are {', '.join(sorted(names))}.",
+        )
+    if len(set(wanted.values())) < len(wanted):
+        raise CommandError("--port: two names ask for the same port", ExitCode.USAGE)
+    for name, port in wanted.items():
+        if not is_port_free(port):
+            raise PortTakenError(name, port)
+
+
+def read_ports(file: Path) -> dict[str, int]:
+    """Return the ports that `choose_ports` kept in *file*; none if it is missing or damaged."""
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
         return {str(name): int(port) for name, port in stored.items()}

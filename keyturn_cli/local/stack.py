@@ -17,7 +17,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-un
 from keyturn_cli.local.child_process import ChildProcess
 from keyturn_cli.local.client_env import write_client_env
 from keyturn_cli.local.errors import AlreadyRunningError, LocalStackError
-from keyturn_cli.local.free_ports import is_port_free
 from keyturn_cli.local.layout import OWNER, Layout, choose_ports
 from keyturn_cli.local.local_vault import LocalVault
 from keyturn_cli.local.openbao_server import OpenBaoServer
@@ -246,9 +245,9 @@ class LocalStack:
             record = self.layout.logs_dir / "openai-standin.requests.jsonl"
             command = [sys.executable, "-m", "keyturn_cli.standin", "--port", str(port)]
             command += ["--record", str(record)]
-            children.append(
-                (self._child("openai-standin", command), lambda: not is_port_free(port))
-            )
+            standin = self._child("openai-standin", command)
+            # Its first line says that it listens. Trying the port would take it for an instant.
+            children.append((standin, lambda: '"port"' in standin.log_tail()))
         for suffix in self._suffixes():
             for module, health_service in (
                 ("keyvault_svc", _LEASE_SERVICE),

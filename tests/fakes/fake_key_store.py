@@ -29,7 +29,7 @@ class FakeKeyStore:
         }
         self.reads: list[AuditTags] = []
         self.writes: list[AuditTags] = []
-        self.before_write: Callable[[], None] | None = None
+        self.before_write: Callable[[], object] | None = None
         self.is_failing_to_destroy = False
 
     def current(self, name: KeyName) -> KeyRecord | None:

@@ -35,7 +35,7 @@ def entry(  # noqa: PLR0913 - each test changes one thing of an entry
         "time": f"2026-11-20T21:08:{second:02}.090562667Z",
         "type": kind,
         "auth": {
-            "client_token": "hmac-sha256:c0fdb97c57101ef88027d0ccd231faf4d82646e330057fd95bc63af5ee",
+            "client_token": "hmac-sha256:c0fdb97c57101ef88027d0ccd231faf4",
             "display_name": "keyturn-approle",
             "policies": ["default", role],
             "policy_results": {"allowed": not error},
@@ -61,12 +61,12 @@ def entry(  # noqa: PLR0913 - each test changes one thing of an entry
 
 
 def kv_read(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - passed on to `entry`
-    values = {"role": "keyvault-svc", "second": 25} | changes
+    values: dict[str, Any] = {"role": "keyvault-svc", "second": 25} | changes
     return entry("read", f"keyturn-kv/data/{KEY}", **values)
 
 
 def decrypt(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - passed on to `entry`
-    values = {"role": "gateway-svc", "second": 26} | changes
+    values: dict[str, Any] = {"role": "gateway-svc", "second": 26} | changes
     return entry("update", "keyturn-transit/decrypt/openai", **values)
 
 

@@ -120,4 +120,4 @@ def test_no_trace_is_told_apart_and_bad_lines_are_counted() -> None:
     trail = _trail(kv_read(request_id="another-request"), None, None)
 
     assert trail.verdict.kind == VerdictKind.NOT_FOUND
-    assert trail.bad_line_count == 2
+    assert (trail.bad_vault_line_count, trail.bad_service_line_count) == (2, 0)

@@ -17,7 +17,7 @@ def test_what_looks_like_a_key_is_refused_and_not_repeated(argument: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "argument", ["openai", "what is sk-... for?", "task-sk-abcdefghijklmnopqrst", "ask-me", "--key"]
+    "argument", ["openai", "what is sk-... for?", "desk-abcdefghijklmnopqrst", "ask-me", "--key"]
 )
 def test_what_does_not_is_let_through(argument: str) -> None:
     refuse_keys_in(["chat", argument])

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from keyvault_svc.domain.custody import MAX_KEYS, KeyCustody, Person
 from keyvault_svc.domain.errors import (
-    GrantExistsError,
-    GrantNotFoundError,
     KeyChangedMeanwhileError,
     KeyExistsError,
     KeyNotFoundError,
@@ -20,47 +18,25 @@ from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.names import GrantName, KeyName
 from keyvault_svc.domain.ports import AuditTags
 from svc_runtime.secret_bytes import SecretBytes
-from svc_runtime.service_error import InvalidFieldError
 from svc_runtime.vault.errors import VaultUnavailableError
-from tests.fakes.fake_clock import START, FakeClock
-from tests.fakes.fake_key_sealer import FakeKeySealer
+from tests.fakes.fake_clock import START
 from tests.fakes.fake_key_store import FakeKeyStore
+from tests.unit.keyvault_svc.custody_stage import ALICE, REQUEST, TEAM_KEY, Stage
 from tests.unit.keyvault_svc.samples import (
-    BILLING,
     KEY,
-    SEARCH,
     make_grant,
     make_record,
     make_terms,
 )
 
-ALICE = Person("alice")
 MALLORY = Person("mallory", frozenset({"alice", "payments"}))
 API_KEY = SecretBytes(b"sk-first-canary-key-0123456789")
 OTHER_API_KEY = SecretBytes(b"sk-second-canary-key-012345678")
-TEAM_KEY = KeyName.parse("teams/payments/keys/openai", "name")
-REQUEST = "request-0001"
 TAGS = AuditTags(REQUEST, str(KEY))
 
 
-@dataclass
-class _Stage:
-    store: FakeKeyStore = field(default_factory=FakeKeyStore)
-    sealer: FakeKeySealer = field(default_factory=FakeKeySealer)
-    clock: FakeClock = field(default_factory=FakeClock)
-
-    @property
-    def custody(self) -> KeyCustody:
-        return KeyCustody(self.store, self.sealer, self.clock)
-
-    def stored(self, name: KeyName = KEY) -> KeyRecord:
-        record = self.store.current(name)
-        assert record is not None
-        return record
-
-
 async def test_a_new_key_is_stored_sealed_under_its_name() -> None:
-    stage = _Stage()
+    stage = Stage()
 
     record = await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
 
@@ -72,7 +48,7 @@ async def test_a_new_key_is_stored_sealed_under_its_name() -> None:
 
 
 async def test_every_write_is_tagged_with_request_and_key() -> None:
-    stage = _Stage()
+    stage = Stage()
 
     await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
 
@@ -80,7 +56,7 @@ async def test_every_write_is_tagged_with_request_and_key() -> None:
 
 
 async def test_a_key_of_an_existing_name_is_refused_before_it_is_sealed() -> None:
-    stage = _Stage(FakeKeyStore(make_record()))
+    stage = Stage(FakeKeyStore(make_record()))
 
     with pytest.raises(KeyExistsError):
         await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
@@ -89,8 +65,8 @@ async def test_a_key_of_an_existing_name_is_refused_before_it_is_sealed() -> Non
 
 
 async def test_of_two_creations_at_once_one_is_refused() -> None:
-    stage = _Stage()
-    stage.store.before_write = lambda: stage.store.put(make_record()) and None
+    stage = Stage()
+    stage.store.before_write = lambda: stage.store.put(make_record())
 
     with pytest.raises(KeyExistsError) as caught:
         await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
@@ -101,7 +77,7 @@ async def test_of_two_creations_at_once_one_is_refused() -> None:
 
 async def test_the_101st_key_is_refused() -> None:
     names = [KeyName.parse(f"users/alice/keys/k{i}", "name") for i in range(MAX_KEYS)]
-    stage = _Stage(FakeKeyStore(*(make_record(name=name) for name in names)))
+    stage = Stage(FakeKeyStore(*(make_record(name=name) for name in names)))
 
     with pytest.raises(TooManyKeysError):
         await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
@@ -109,13 +85,13 @@ async def test_the_101st_key_is_refused() -> None:
 
 async def test_keys_of_other_owners_do_not_count() -> None:
     names = [KeyName.parse(f"users/bob/keys/k{i}", "name") for i in range(MAX_KEYS)]
-    stage = _Stage(FakeKeyStore(*(make_record(name=name) for name in names)))
+    stage = Stage(FakeKeyStore(*(make_record(name=name) for name in names)))
 
-    assert await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
+    assert (await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)).name == KEY
 
 
 async def test_a_member_acts_for_the_team() -> None:
-    stage = _Stage()
+    stage = Stage()
     member = Person("bob", frozenset({"payments"}))
 
     record = await stage.custody.create(member, TEAM_KEY, API_KEY, REQUEST)
@@ -141,7 +117,7 @@ OPERATIONS: dict[str, Operation] = {
 async def test_a_stranger_gets_one_answer_whether_or_not_the_key_exists(
     operation: str, records: tuple[KeyRecord, ...]
 ) -> None:
-    stage = _Stage(FakeKeyStore(*records))
+    stage = Stage(FakeKeyStore(*records))
     before = dict(stage.store.versions)
 
     with pytest.raises(NotTheOwnerError):
@@ -153,7 +129,7 @@ async def test_a_stranger_gets_one_answer_whether_or_not_the_key_exists(
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_a_user_does_not_act_for_a_team_of_the_same_name(operation: str) -> None:
-    stage = _Stage()
+    stage = Stage()
 
     with pytest.raises(NotTheOwnerError):
         await OPERATIONS[operation](stage.custody, Person("payments"), TEAM_KEY)
@@ -161,7 +137,7 @@ async def test_a_user_does_not_act_for_a_team_of_the_same_name(operation: str) -
 
 @pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - {"create", "list_keys"}))
 async def test_the_owner_is_told_that_there_is_no_such_key(operation: str) -> None:
-    stage = _Stage()
+    stage = Stage()
 
     with pytest.raises(KeyNotFoundError):
         await OPERATIONS[operation](stage.custody, ALICE, KEY)
@@ -172,7 +148,7 @@ async def test_the_owner_is_told_that_there_is_no_such_key(operation: str) -> No
 async def test_a_listing_holds_the_owners_keys_sorted_by_name() -> None:
     names = [KeyName.parse(f"users/{name}", "name") for name in ("alice/keys/b", "alice/keys/a")]
     bobs = make_record(name=KeyName.parse("users/bob/keys/c", "name"))
-    stage = _Stage(FakeKeyStore(bobs, *(make_record(name=name) for name in names)))
+    stage = Stage(FakeKeyStore(bobs, *(make_record(name=name) for name in names)))
 
     records = await stage.custody.list_keys(ALICE, KEY.owner, REQUEST)
 
@@ -188,13 +164,13 @@ async def test_a_key_that_vanishes_while_it_is_listed_is_left_out() -> None:
             del name, tags
             return None
 
-    stage = _Stage(VanishingStore(make_record()))
+    stage = Stage(VanishingStore(make_record()))
 
     assert await stage.custody.list_keys(ALICE, KEY.owner, REQUEST) == []
 
 
 async def test_a_rotation_replaces_the_plaintext_and_destroys_the_one_before() -> None:
-    stage = _Stage()
+    stage = Stage()
     first = await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
     await stage.custody.create_grant(ALICE, KEY, make_terms(), REQUEST)
     stage.clock.advance(60)
@@ -208,7 +184,7 @@ async def test_a_rotation_replaces_the_plaintext_and_destroys_the_one_before() -
 
 
 async def test_a_rotation_to_the_same_plaintext_changes_nothing() -> None:
-    stage = _Stage()
+    stage = Stage()
     first = await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
 
     assert await stage.custody.rotate(ALICE, KEY, API_KEY, REQUEST) == first
@@ -217,7 +193,7 @@ async def test_a_rotation_to_the_same_plaintext_changes_nothing() -> None:
 
 
 async def test_repeating_a_rotation_that_broke_off_finishes_its_clean_up() -> None:
-    stage = _Stage()
+    stage = Stage()
     await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
     stage.store.is_failing_to_destroy = True
     with pytest.raises(VaultUnavailableError):
@@ -232,10 +208,10 @@ async def test_repeating_a_rotation_that_broke_off_finishes_its_clean_up() -> No
 
 
 async def test_a_rotation_keeps_a_grant_that_was_made_meanwhile() -> None:
-    stage = _Stage()
+    stage = Stage()
     first = await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
     with_grant = replace(first, grants=(make_grant(),))
-    stage.store.before_write = lambda: stage.store.put(with_grant) and None
+    stage.store.before_write = lambda: stage.store.put(with_grant)
 
     rotated = await stage.custody.rotate(ALICE, KEY, OTHER_API_KEY, REQUEST)
 
@@ -250,7 +226,7 @@ async def test_a_writer_that_always_loses_gives_up() -> None:
             self.put(record)
             raise KeyChangedMeanwhileError
 
-    stage = _Stage(ContestedStore(make_record(make_grant())))
+    stage = Stage(ContestedStore(make_record(make_grant())))
 
     with pytest.raises(KeyChangedMeanwhileError):
         await stage.custody.rotate(ALICE, KEY, API_KEY, REQUEST)
@@ -259,86 +235,8 @@ async def test_a_writer_that_always_loses_gives_up() -> None:
 
 
 async def test_a_deleted_key_leaves_no_version() -> None:
-    stage = _Stage(FakeKeyStore(make_record(make_grant())))
+    stage = Stage(FakeKeyStore(make_record(make_grant())))
 
     await stage.custody.delete(ALICE, KEY, REQUEST)
 
     assert stage.store.versions == {}
-
-
-async def test_a_consent_is_recorded_with_its_giver_and_time() -> None:
-    stage = _Stage(FakeKeyStore(make_record()))
-
-    grant = await stage.custody.create_grant(ALICE, KEY, make_terms(), REQUEST)
-
-    assert (grant.creator, grant.create_time, grant.terms) == ("alice", START, make_terms())
-    assert stage.stored().grants == (grant,)
-    assert await stage.custody.list_grants(ALICE, KEY, REQUEST) == (grant,)
-
-
-async def test_every_grant_has_a_name_of_its_own() -> None:
-    stage = _Stage(FakeKeyStore(make_record()))
-
-    first = await stage.custody.create_grant(ALICE, KEY, make_terms(BILLING), REQUEST)
-    second = await stage.custody.create_grant(ALICE, KEY, make_terms(SEARCH), REQUEST)
-
-    assert first.grant_id != second.grant_id
-    assert GrantName.parse(str(GrantName(KEY, first.grant_id)), "name").grant_id == first.grant_id
-
-
-@pytest.mark.parametrize("offset", [-1, 0])
-async def test_a_consent_that_ends_at_once_is_refused(offset: int) -> None:
-    stage = _Stage(FakeKeyStore(make_record()))
-    terms = make_terms(expire_time=START + timedelta(seconds=offset))
-
-    with pytest.raises(InvalidFieldError) as caught:
-        await stage.custody.create_grant(ALICE, KEY, terms, REQUEST)
-
-    assert caught.value.field == "grant.expire_time"
-
-
-async def test_two_consents_at_once_are_both_kept() -> None:
-    stage = _Stage(FakeKeyStore(make_record()))
-    other = make_grant(9, make_terms(SEARCH))
-    stage.store.before_write = lambda: stage.store.put(make_record(other)) and None
-
-    grant = await stage.custody.create_grant(ALICE, KEY, make_terms(BILLING), REQUEST)
-
-    assert stage.stored().grants == (other, grant)
-
-
-async def test_of_two_consents_to_one_app_at_once_one_is_refused() -> None:
-    stage = _Stage(FakeKeyStore(make_record()))
-    stage.store.before_write = lambda: stage.store.put(make_record(make_grant(9))) and None
-
-    with pytest.raises(GrantExistsError):
-        await stage.custody.create_grant(ALICE, KEY, make_terms(BILLING), REQUEST)
-
-
-async def test_a_revoked_consent_says_who_withdrew_it() -> None:
-    stage = _Stage(FakeKeyStore(make_record(make_grant(1), name=TEAM_KEY)))
-    member = Person("bob", frozenset({"payments"}))
-
-    grant = await stage.custody.revoke_grant(
-        member, GrantName(TEAM_KEY, make_grant(1).grant_id), REQUEST
-    )
-
-    assert (grant.revoke_time, grant.revoker) == (START, "bob")
-    assert stage.stored(TEAM_KEY).grants == (grant,)
-
-
-async def test_revoking_twice_keeps_the_first_time_and_writes_once() -> None:
-    stage = _Stage(FakeKeyStore(make_record(make_grant(1))))
-    name = GrantName(KEY, make_grant(1).grant_id)
-    first = await stage.custody.revoke_grant(ALICE, name, REQUEST)
-    stage.clock.advance(60)
-
-    assert await stage.custody.revoke_grant(ALICE, name, REQUEST) == first
-    assert len(stage.store.writes) == 1
-
-
-async def test_a_consent_that_is_not_there_cannot_be_withdrawn() -> None:
-    stage = _Stage(FakeKeyStore(make_record(make_grant(1))))
-
-    with pytest.raises(GrantNotFoundError):
-        await stage.custody.revoke_grant(ALICE, GrantName(KEY, "f" * 16), REQUEST)

@@ -67,7 +67,9 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("faults", "error"), FAULTS, ids=str)
-def test_the_first_fault_in_order_is_told(faults: tuple[str, ...], error: type[ServiceError]) -> None:
+def test_the_first_fault_in_order_is_told(
+    faults: tuple[str, ...], error: type[ServiceError]
+) -> None:
     with pytest.raises(ServiceError) as caught:
         decide(make_record(make_grant(1, NARROW)), _request(faults), START)
 
@@ -105,9 +107,10 @@ def test_an_active_grant_counts_beside_an_ended_one(ended: Grant) -> None:
 
 
 def test_a_grant_holds_until_the_moment_of_its_expiry() -> None:
-    record = make_record(make_grant(1, make_terms(expire_time=START)))
+    grant = make_grant(1, make_terms(expire_time=START))
+    record = make_record(grant)
 
-    assert decide(record, make_request(), START - timedelta(microseconds=1))
+    assert decide(record, make_request(), START - timedelta(microseconds=1)) == grant
     with pytest.raises(GrantExpiredError):
         decide(record, make_request(), START)
 

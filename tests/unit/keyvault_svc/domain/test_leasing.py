@@ -132,7 +132,9 @@ async def test_a_lease_that_nobody_settles_stands_at_its_reservation() -> None:
 async def test_a_token_that_proves_the_app_is_accepted() -> None:
     stage = _Stage(make_record(make_grant(1)), proof=FakeAppProof(TOKEN, BILLING))
 
-    assert await stage.leasing.acquire(make_request(app_token=TOKEN))
+    lease = await stage.leasing.acquire(make_request(app_token=TOKEN))
+
+    assert lease.ciphertext == CIPHERTEXT
 
 
 @pytest.mark.parametrize(

@@ -15,16 +15,12 @@ WITHIN = 60
 
 
 def _lease(number: int) -> Lease:
-    return Lease(
-        f"{number:032x}", KEY, 1, "1" * 16, START + timedelta(seconds=10), CIPHERTEXT
-    )
+    return Lease(f"{number:032x}", KEY, 1, "1" * 16, START + timedelta(seconds=10), CIPHERTEXT)
 
 
 def _settlement(number: int, outcome: LeaseOutcome = LeaseOutcome.SERVED) -> LeaseSettlement:
     grant = f"{KEY}/grants/{'1' * 16}"
-    return LeaseSettlement(
-        f"{number:032x}", "request-0001", str(KEY), grant, str(BILLING), outcome
-    )
+    return LeaseSettlement(f"{number:032x}", "request-0001", str(KEY), grant, str(BILLING), outcome)
 
 
 @pytest.fixture

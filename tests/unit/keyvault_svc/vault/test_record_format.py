@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -123,7 +124,7 @@ def test_a_record_that_was_copied_under_another_name_is_refused(other: str) -> N
         _stored_grant(models="*"),
         _stored_grant(expire_time="2026-03-01T13:00:00"),
     ],
-    ids=range(20),
+    ids=itertools.count(),
 )
 def test_what_this_version_cannot_read_in_full_is_refused(stored: object) -> None:
     with pytest.raises(KeyRecordUnreadableError) as caught:

@@ -1,0 +1,95 @@
+"""What happened, from those who cannot be talked into it: Vault's audit log, the stand-in's record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from svc_runtime.secret_bytes import SecretBytes
+from tests.e2e.clients import Clients
+
+KEY_SERVICE = "keyvault-svc"
+GATEWAY = "gateway-svc"
+DECRYPT = "keyturn-transit/decrypt/openai"
+_TAG_PREFIX = "x-keyturn-"
+
+
+@dataclass(frozen=True)
+class VaultOperation:
+    """One operation as Vault's audit log tells it.
+
+    Attributes:
+        role: Role of the login that did it; empty for administrators.
+        login: Tells logins of one role apart, that is, replicas.
+        tags: Keyturn's audited headers by the rest of their names, in plain text.
+        is_failed: Whether Vault answered with an error.
+    """
+
+    path: str
+    operation: str
+    role: str
+    login: str
+    tags: dict[str, str]
+    is_failed: bool
+
+
+@dataclass(frozen=True)
+class UpstreamRequest:
+    """One request as the stand-in for OpenAI got it. Header names are in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body_sha256: str
+
+
+def vault_operations(clients: Clients, request_id: str) -> list[VaultOperation]:
+    """Return the operations that Vault answered under *request_id*, in order.
+
+    Vault writes its log before it answers: what a client has an answer to stands there.
+    """
+    log = Path(clients.env["KEYTURN_VAULT_AUDIT_LOG"])
+    entries = [json.loads(line) for line in _lines_with(log, request_id)]
+    found = [_operation(entry) for entry in entries if entry["type"] == "response"]
+    return [operation for operation in found if operation.tags.get("request-id") == request_id]
+
+
+def upstream_requests(clients: Clients, api_key: SecretBytes) -> list[UpstreamRequest]:
+    """Return the requests that reached the stand-in with *api_key*, in order."""
+    record = clients.stack.layout.logs_dir / "openai-standin.requests.jsonl"
+    return [
+        UpstreamRequest(
+            entry["method"],
+            entry["path"],
+            {name.lower(): value for name, value in entry["headers"]},
+            entry["body_sha256"],
+        )
+        for entry in (json.loads(line) for line in _lines_with(record, _bearer_sha256(api_key)))
+    ]
+
+
+def _lines_with(file: Path, needle: str) -> list[bytes]:
+    return [line for line in file.read_bytes().splitlines() if needle.encode() in line]
+
+
+def _operation(entry: dict[str, Any]) -> VaultOperation:
+    request, auth = entry["request"], entry.get("auth") or {}
+    return VaultOperation(
+        request["path"],
+        request["operation"],
+        (auth.get("metadata") or {}).get("role_name", ""),
+        auth.get("accessor", ""),
+        {
+            name.removeprefix(_TAG_PREFIX): values[0]
+            for name, values in (request.get("headers") or {}).items()
+            if name.startswith(_TAG_PREFIX)
+        },
+        is_failed=bool(entry.get("error")),
+    )
+
+
+def _bearer_sha256(api_key: SecretBytes) -> str:
+    return hashlib.sha256(b"Bearer " + api_key.expose()).hexdigest()

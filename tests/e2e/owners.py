@@ -1,0 +1,178 @@
+"""What people do: sign in, own keys, and grant them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from keyturn.keyvault.v1 import grant_pb2 as grant_pb
+from keyturn.keyvault.v1 import grant_service_pb2 as grants_pb
+from keyturn.keyvault.v1 import key_pb2 as key_pb
+from keyturn.keyvault.v1 import key_service_pb2 as keys_pb
+from keyturn.keyvault.v1.grant_service_pb2_grpc import GrantServiceStub
+from keyturn.keyvault.v1.key_service_pb2_grpc import KeyServiceStub
+
+from keyturn_cli.local.layout import DEMO_APP
+from keyturn_cli.standin.standin_keys import KeyKind, make_key
+from svc_runtime.secret_bytes import SecretBytes
+from tests.e2e.clients import DEADLINE_SECONDS, Clients, key_name, new_request_id
+
+_PEOPLE_MOUNT = "keyturn-people"
+_KEY_RPCS = ("Key", "Keys")  # how the names of KeyService's methods end
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A person who is signed in, at the owner port of one key service."""
+
+    clients: Clients
+    token: str = field(repr=False)
+    replica: int = 1
+
+    async def call(
+        self,
+        rpc: str,
+        request: Message,
+        *,
+        request_id: str | None = None,
+        timeout: float | None = DEADLINE_SECONDS,  # noqa: ASYNC109 - gRPC's own, not asyncio's
+    ) -> Any:  # noqa: ANN401 - the response of any RPC
+        """Make one call, by the name of its method, and put what comes back into the transcript."""
+        entries = (
+            ("authorization", f"Bearer {self.token}"),
+            ("x-keyturn-request-id", request_id or new_request_id()),
+        )
+        async with self.clients.owner_port(replica=self.replica) as channel:
+            stub = KeyServiceStub(channel) if rpc.endswith(_KEY_RPCS) else GrantServiceStub(channel)
+            try:
+                response = await getattr(stub, rpc)(request, timeout=timeout, metadata=entries)
+            except grpc.aio.AioRpcError as error:
+                self.clients.keep(error)
+                raise
+        self.clients.keep(response)
+        return response
+
+    async def create_key(self, name: str, api_key: SecretBytes) -> key_pb.Key:
+        """Give a new key into custody."""
+        request = keys_pb.CreateKeyRequest(name=name, api_key=api_key.expose())
+        return (await self.call("CreateKey", request)).key
+
+    async def get_key(self, name: str) -> key_pb.Key:
+        """Return a key's record."""
+        return (await self.call("GetKey", keys_pb.GetKeyRequest(name=name))).key
+
+    async def list_keys(self, parent: str) -> list[str]:
+        """Return the names of an owner's keys."""
+        response = await self.call("ListKeys", keys_pb.ListKeysRequest(parent=parent))
+        return [key.name for key in response.keys]
+
+    async def rotate_key(self, name: str, api_key: SecretBytes) -> key_pb.Key:
+        """Replace a key's plaintext."""
+        request = keys_pb.RotateKeyRequest(name=name, api_key=api_key.expose())
+        return (await self.call("RotateKey", request)).key
+
+    async def delete_key(self, name: str) -> None:
+        """Destroy a key."""
+        await self.call("DeleteKey", keys_pb.DeleteKeyRequest(name=name))
+
+    async def create_grant(
+        self,
+        key: str,
+        app: str = DEMO_APP,
+        models: Sequence[str] = ("*",),
+        endpoints: Sequence[str] = ("*",),
+        **terms: Any,  # noqa: ANN401 - fields of Grant
+    ) -> grant_pb.Grant:
+        """Grant *app* the use of *key*, without limits unless *terms* say some."""
+        grant = grant_pb.Grant(app=app, models=models, endpoints=endpoints, **terms)
+        request = grants_pb.CreateGrantRequest(parent=key, grant=grant)
+        return (await self.call("CreateGrant", request)).grant
+
+    async def list_grants(self, key: str) -> list[grant_pb.Grant]:
+        """Return a key's grants."""
+        response = await self.call("ListGrants", grants_pb.ListGrantsRequest(parent=key))
+        return list(response.grants)
+
+    async def revoke_grant(self, name: str) -> grant_pb.Grant:
+        """Withdraw a grant."""
+        return (await self.call("RevokeGrant", grants_pb.RevokeGrantRequest(name=name))).grant
+
+
+
+@dataclass(frozen=True)
+class OwnedKey:
+    """A key of a test's own: its name, and what only its owner and OpenAI know."""
+
+    name: str
+    api_key: SecretBytes
+
+
+def alice(clients: Clients, *, replica: int = 1) -> Owner:
+    """Return the demo owner."""
+    return Owner(clients, clients.env["KEYTURN_OWNER_TOKEN"], replica)
+
+
+async def give_key(
+    clients: Clients,
+    use: str,
+    kind: KeyKind = KeyKind.WORKING,
+    **terms: Any,  # noqa: ANN401 - fields of Grant
+) -> OwnedKey:
+    """Make a key of alice's for *use*, granted to the demo app unless *terms* say otherwise."""
+    key = await keep_key(clients, use, kind)
+    await alice(clients).create_grant(key.name, **terms)
+    return key
+
+
+async def keep_key(clients: Clients, use: str, kind: KeyKind = KeyKind.WORKING) -> OwnedKey:
+    """Make a key of alice's for *use*, granted to nobody."""
+    key = OwnedKey(unused_name(use), make_key(kind))
+    await alice(clients).create_key(key.name, key.api_key)
+    return key
+
+
+def unused_name(use: str) -> str:
+    """Return a name for a key of alice's that no other test uses."""
+    return key_name(f"{use}-{secrets.token_hex(4)}")
+
+
+def sign_in(clients: Clients, person: str) -> Owner:
+    """Return *person*, made if need be, as a member of the teams made before."""
+    admin = clients.stack.openbao.client()
+    entity_id = _entity_id(clients, person)
+    password = secrets.token_urlsafe(24)
+    admin.write_data(
+        f"auth/{_PEOPLE_MOUNT}/users/{person}",
+        data={"password": password, "token_policies": ["keyturn-owner"], "token_ttl": "5m"},
+    )
+    accessor = admin.read("sys/auth")["data"][f"{_PEOPLE_MOUNT}/"]["accessor"]
+    admin.write_data(
+        "identity/entity-alias",
+        data={"name": person, "canonical_id": entity_id, "mount_accessor": accessor},
+    )
+    visitor = clients.stack.openbao.client()
+    visitor.token = ""
+    login = visitor.write_data(
+        f"auth/{_PEOPLE_MOUNT}/login/{person}", data={"password": password}
+    )
+    visitor.token = login["auth"]["client_token"]
+    token = visitor.read("identity/oidc/token/keyturn-owner")["data"]["token"]
+    return Owner(clients, token)
+
+
+def make_team(clients: Clients, team: str, *people: str) -> None:
+    """Make a team of *people*, who are its members from their next sign-in on."""
+    members = [_entity_id(clients, person) for person in people]
+    clients.stack.openbao.client().write_data(
+        f"identity/group/name/{team}", data={"member_entity_ids": members}
+    )
+
+
+def _entity_id(clients: Clients, person: str) -> str:
+    admin = clients.stack.openbao.client()
+    admin.write_data(f"identity/entity/name/{person}", data={"disabled": False})
+    return str(admin.read(f"identity/entity/name/{person}")["data"]["id"])

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+
+from gateway_svc.domain.ports import (
+    Lease,
+    LeaseRequest,
+    UpstreamRequest,
+)
+from gateway_svc.domain.relay import AppCall, Relay
+from svc_runtime.secret_bytes import SecretBytes
+from svc_runtime.service_error import InvalidFieldError
+from tests.fakes.fake_key_opener import FakeKeyOpener
+from tests.fakes.fake_upstream import FakeUpstream
+from tests.unit.gateway_svc.relay_stage import (
+    API_KEY,
+    APP_TOKEN,
+    BODY,
+    CALL,
+    GRANT,
+    LEASE,
+    Stage,
+)
+
+
+async def test_the_key_service_is_told_what_policy_needs_and_no_more() -> None:
+    stage = Stage()
+
+    await stage.serve()
+
+    assert stage.leaser.requests == [
+        LeaseRequest(
+            "request-0001",
+            CALL.key,
+            CALL.app,
+            "chat/completions",
+            "gpt-4o",
+            "10.1.2.3",
+            hashlib.sha256(BODY).digest(),
+            len(BODY) + 10,
+            APP_TOKEN,
+        )
+    ]
+
+
+async def test_the_key_is_opened_once_under_the_name_that_the_app_asked_for() -> None:
+    stage = Stage()
+
+    await stage.serve()
+
+    assert stage.opener.opened == [(stage.leaser.requests[0], LEASE)]
+
+
+async def test_openai_gets_the_body_unchanged_and_listed_headers_only() -> None:
+    stage = Stage()
+
+    await stage.serve()
+
+    request = UpstreamRequest(
+        "POST", CALL.endpoint, "x=1", (("content-type", "application/json"),), BODY
+    )
+    assert stage.upstream.sent == [(request, API_KEY)]
+
+
+async def test_the_receipt_says_whose_key_served() -> None:
+    stage = Stage()
+
+    async with stage.relay.exchange(CALL) as exchange:
+        receipt = exchange.receipt
+
+    assert receipt.headers() == (
+        ("x-keyturn-request-id", "request-0001"),
+        ("x-keyturn-key", "users/alice/keys/openai"),
+        ("x-keyturn-key-version", "3"),
+        ("x-keyturn-grant", GRANT),
+        ("x-keyturn-lease", "0" * 32),
+    )
+
+
+async def test_nothing_of_the_key_is_left_in_the_relay_while_the_answer_comes() -> None:
+    stage = Stage()
+    exchanging = stage.relay.exchange(CALL)
+
+    async with exchanging:
+        frame = exchanging.gen.ag_frame  # type: ignore[attr-defined]  # contextlib's own attribute
+
+        assert API_KEY not in [v for v in frame.f_locals.values() if isinstance(v, SecretBytes)]
+
+
+async def test_every_call_is_leased_and_opened_anew() -> None:
+    stage = Stage()
+
+    await stage.serve()
+    await stage.serve()
+
+    assert len(stage.leaser.requests) == len(stage.opener.opened) == 2
+    assert len(stage.leaser.settlements) == 2
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        replace(CALL, body=b""),
+        replace(CALL, body=b"{"),
+        replace(CALL, body=b'{"model":"a","model":"b"}'),
+        replace(CALL, body=b"x" * (10 * 1024 * 1024 + 1)),
+        replace(CALL, headers=()),
+        replace(CALL, headers=(("content-type", "multipart/form-data"),)),
+    ],
+    ids=["none", "broken", "ambiguous", "large", "no type", "multipart"],
+)
+async def test_nothing_is_acquired_for_a_bad_body(call: AppCall) -> None:
+    stage = Stage()
+
+    with pytest.raises(InvalidFieldError):
+        await stage.serve(call)
+
+    assert stage.leaser.requests == []
+    assert stage.leaser.settlements == []
+
+
+async def test_each_step_has_the_time_that_is_left() -> None:
+    stage = Stage()
+
+    class SlowOpener(FakeKeyOpener):
+        async def open(
+            self, request: LeaseRequest, lease: Lease, timeout_seconds: float
+        ) -> SecretBytes:
+            stage.clock.advance(2)
+            return await super().open(request, lease, timeout_seconds)
+
+    opener = SlowOpener(API_KEY)
+    relay = Relay(stage.leaser, opener, stage.upstream, stage.clock)
+
+    async with relay.exchange(CALL):
+        pass
+
+    assert (opener.timeouts, stage.upstream.timeouts) == ([60.0], [58.0])
+
+
+async def test_a_call_without_time_left_still_fails_with_an_error_of_its_own() -> None:
+    stage = Stage()
+
+    await stage.serve(replace(CALL, timeout_seconds=-1.0))
+
+    assert stage.upstream.timeouts == [0.001]
+
+
+async def test_the_head_of_the_answer_shows_listed_headers_only() -> None:
+    headers = (("Content-Type", "text/plain"), ("Set-Cookie", "canary"), ("X-Request-Id", "r"))
+    stage = Stage(FakeUpstream(b"", headers=headers))
+
+    async with stage.relay.exchange(CALL) as exchange:
+        assert exchange.headers == (("content-type", "text/plain"), ("x-request-id", "r"))
+        assert exchange.openai_request_id == "r"

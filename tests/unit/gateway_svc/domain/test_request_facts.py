@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway_svc.domain.endpoint import Endpoint
+from gateway_svc.domain.request_facts import MAX_BODY_BYTES, RequestFacts, facts_of
+from svc_runtime.service_error import InvalidFieldError
+
+CHAT = Endpoint.parse("chat/completions")
+FILES = Endpoint.parse("files")
+JSON = "application/json"
+
+
+def _facts(
+    body: bytes, endpoint: Endpoint = CHAT, content_type: str = JSON, method: str = "POST"
+) -> RequestFacts:
+    return facts_of(method, endpoint, content_type, body)
+
+
+def _refusal(body: bytes, endpoint: Endpoint = CHAT, content_type: str = JSON) -> InvalidFieldError:
+    with pytest.raises(InvalidFieldError) as caught:
+        _facts(body, endpoint, content_type)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "content_type", [JSON, "application/json; charset=utf-8", " Application/JSON ;x"]
+)
+def test_the_model_is_read_from_a_json_body(content_type: str) -> None:
+    assert _facts(b'{"model":"gpt-4o"}', content_type=content_type).model == "gpt-4o"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"[]",
+        b'"model"',
+        b"null",
+        b"1",
+        b" ",
+        b"{}{}",
+        b'{"model":"gpt-4o"} x',
+        b'{"model":"gpt-4o",}',
+        b"{'model':'gpt-4o'}",
+        b'{"model":"gpt-4o","x":NaN}',
+        b'{"model":"gpt-4o","x":Infinity}',
+        b'{"model":"gpt-4o","x":-Infinity}',
+        b'{"model":"gpt-4o","x":' + b"9" * 5000 + b"}",
+        b'{"model":"gpt-4o","x":"\xff"}',
+        b'{"model":"gpt-4o","x":"\n"}',
+        b'\xef\xbb\xbf{"model":"gpt-4o"}',
+        '{"model":"gpt-4o"}'.encode("utf-16"),
+        '{"model":"gpt-4o"}'.encode("utf-16-le"),
+        '{"model":"gpt-4o"}'.encode("utf-32"),
+        b'{"model":"gpt-4o","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"model":"gpt-4o","x":' + b'{"a":' * 50_000 + b"1" + b"}" * 50_000 + b"}",
+        b'{"model":"gpt-4o","model":"o1"}',
+        b'{"model":"gpt-4o","model":"gpt-4o"}',
+        b'{"model":"gpt-4o","m\\u006fdel":"o1"}',
+        b'{"model":"gpt-4o","x":{"a":1,"a":2}}',
+        b'{"model":"gpt-4o","x":[{"a":1,"a":2}]}',
+    ],
+    ids=lambda body: ascii(body[:40]),
+)
+def test_a_body_that_could_be_read_in_two_ways_or_none_is_refused(body: bytes) -> None:
+    refusal = _refusal(body)
+
+    assert (refusal.field, refusal.__context__) == ("body", None)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "application/jsonl",
+    ],
+)
+def test_a_body_of_another_type_is_refused(content_type: str) -> None:
+    assert _refusal(b'{"model":"gpt-4o"}', FILES, content_type).field == "content-type"
+
+
+@pytest.mark.parametrize("endpoint", ["chat/completions", "completions", "embeddings"])
+@pytest.mark.parametrize("body", [b"{}", b'{"model":null}', b'{"model":""}'])
+def test_a_model_must_be_named_where_one_is_needed(endpoint: str, body: bytes) -> None:
+    assert _refusal(body, Endpoint.parse(endpoint)).field == "model"
+
+
+def test_a_body_must_be_there_where_a_model_is_needed() -> None:
+    assert _refusal(b"").field == "body"
+
+
+@pytest.mark.parametrize(
+    ("method", "endpoint"), [("GET", "chat/completions"), ("POST", "responses/r_1/cancel")]
+)
+def test_a_request_without_a_body_names_no_model(method: str, endpoint: str) -> None:
+    assert facts_of(method, Endpoint.parse(endpoint), "", b"") == RequestFacts()
+
+
+def test_a_model_may_be_absent_elsewhere() -> None:
+    assert _facts(b'{"input":"x"}', Endpoint.parse("moderations")).model == ""
+
+
+@pytest.mark.parametrize("model", [["gpt-4o"], {"a": 1}, 7, True, 1.5])
+def test_a_model_that_is_no_text_is_refused(model: object) -> None:
+    assert _refusal(json.dumps({"model": model}).encode()).field == "model"
+
+
+@pytest.mark.parametrize(
+    "model", ["a" * 257, "gpt\n4o", "gpt\0", "gpt-é", "gpt\u202e", "\ud800"], ids=ascii
+)
+def test_a_model_that_cannot_be_a_name_is_refused(model: str) -> None:
+    assert _refusal(json.dumps({"model": model}).encode()).field == "model"
+
+
+def test_a_body_of_10_mib_is_read_and_one_byte_more_is_not() -> None:
+    frame = len(b'{"model":"gpt-4o","x":""}')
+    fitting = b'{"model":"gpt-4o","x":"' + b"a" * (MAX_BODY_BYTES - frame) + b'"}'
+
+    assert _facts(fitting).model == "gpt-4o"
+    assert _refusal(fitting + b" ").rule == "must have at most 10 MiB"
+
+
+@pytest.mark.parametrize(
+    ("limits", "bound"),
+    [
+        ({}, 0),
+        ({"max_completion_tokens": 100}, 100),
+        ({"max_output_tokens": 100}, 100),
+        ({"max_tokens": 100}, 100),
+        ({"max_tokens": 100, "max_completion_tokens": 50}, 100),
+        ({"max_tokens": 100, "n": 3}, 300),
+        ({"max_tokens": 2**31 - 1, "n": 2**31 - 1}, (2**31 - 1) ** 2),
+    ],
+    ids=str,
+)
+def test_the_cost_is_bounded_by_the_bytes_of_the_prompt_and_the_limit_of_the_answer(
+    limits: dict[str, int], bound: int
+) -> None:
+    body = json.dumps({"model": "gpt-4o", **limits}).encode()
+
+    assert _facts(body).token_bound == (len(body) + bound if bound else 0)
+
+
+@pytest.mark.parametrize("limit", [None, 0, -1, 1.5, True, "100", [100], 2**31], ids=str)
+def test_a_limit_that_is_no_count_bounds_nothing(limit: object) -> None:
+    for extra in ({"max_tokens": limit}, {"max_tokens": 10, "n": limit}):
+        assert _facts(json.dumps({"model": "gpt-4o", **extra}).encode()).token_bound == 0
+
+
+@settings(max_examples=100)
+@given(st.integers(1, 2**31 - 1), st.integers(1, 2**31 - 1))
+def test_a_bound_always_fits_into_the_lease_request(limit: int, answers: int) -> None:
+    body = json.dumps({"model": "m", "max_tokens": limit, "n": answers}).encode()
+
+    assert _facts(body).token_bound < 2**64
+
+
+@settings(max_examples=100)
+@given(st.binary(max_size=40))
+def test_no_body_breaks_the_reader(body: bytes) -> None:
+    try:
+        facts = _facts(body)
+    except InvalidFieldError:
+        return
+
+    assert facts.model

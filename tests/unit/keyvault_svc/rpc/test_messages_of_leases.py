@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
+from keyvault_svc.domain.lease import Lease, LeaseOutcome, LeaseSettlement
+from keyvault_svc.rpc.messages import (
+    MAX_SETTLEMENTS,
+    lease_message,
+    lease_request,
+    settlements,
+)
+from svc_runtime.call_context import CallContext, bind_call
+from svc_runtime.secret_bytes import SecretBytes
+from svc_runtime.service_error import InvalidFieldError
+from tests.fakes.fake_clock import START
+from tests.unit.keyvault_svc.samples import (
+    BILLING,
+    CIPHERTEXT,
+    KEY,
+    make_request,
+)
+
+GRANT = f"{KEY}/grants/{'1' * 16}"
+
+
+@pytest.fixture
+def call() -> Iterator[CallContext]:
+    with bind_call(CallContext("request-0001", "/test/Method")) as call:
+        yield call
+
+
+def _acquire(**changes: object) -> lease_pb.AcquireLeaseRequest:
+    fields: dict[str, object] = {
+        "key": str(KEY),
+        "app": str(BILLING),
+        "endpoint": "chat/completions",
+        "model": "gpt-4o",
+        "source_ip": "10.1.2.3",
+        "body_sha256": b"\0" * 32,
+        "token_bound": 100,
+    }
+    return lease_pb.AcquireLeaseRequest(**{**fields, **changes})  # type: ignore[arg-type]  # fields chosen at run time
+
+
+def _settled(**changes: object) -> lease_pb.LeaseSettlement:
+    fields: dict[str, object] = {
+        "lease_id": "0" * 32,
+        "request_id": "request-0001",
+        "key": str(KEY),
+        "grant": GRANT,
+        "app": str(BILLING),
+        "outcome": lease_pb.LEASE_OUTCOME_SERVED,
+    }
+    return lease_pb.LeaseSettlement(**{**fields, **changes})  # type: ignore[arg-type]  # fields chosen at run time
+
+
+def _timestamp(time: datetime) -> Timestamp:
+    timestamp = Timestamp()
+    timestamp.FromDatetime(time)
+    return timestamp
+
+
+@pytest.mark.usefixtures("call")
+def test_a_lease_request_is_read_whole() -> None:
+    message = _acquire(app_token=b"header.canary.signature")
+
+    assert lease_request(message) == make_request(app_token=SecretBytes(b"header.canary.signature"))
+    assert message.app_token == b""
+
+
+@pytest.mark.usefixtures("call")
+def test_an_app_without_a_token_has_none() -> None:
+    assert lease_request(_acquire()).app_token is None
+
+
+@pytest.mark.usefixtures("call")
+def test_a_request_may_name_no_model() -> None:
+    assert lease_request(_acquire(model="")).model == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"app_token": b"x" * (16 * 1024 + 1)}, "app_token"),
+        ({"body_sha256": b""}, "body_sha256"),
+        ({"body_sha256": b"\0" * 31}, "body_sha256"),
+        ({"body_sha256": b"\0" * 33}, "body_sha256"),
+        ({"key": ""}, "key"),
+        ({"key": "users/../keys/openai"}, "key"),
+        ({"app": ""}, "app"),
+        ({"app": "billing"}, "app"),
+        ({"endpoint": ""}, "endpoint"),
+        ({"endpoint": "a" * 257}, "endpoint"),
+        ({"endpoint": "chat\n"}, "endpoint"),
+        ({"endpoint": "chat/é"}, "endpoint"),
+        ({"model": "a" * 257}, "model"),
+        ({"model": "gpt\0"}, "model"),
+        ({"model": "gpt-é"}, "model"),
+        ({"source_ip": ""}, "source_ip"),
+        ({"source_ip": "10.1.2.3:443"}, "source_ip"),
+        ({"source_ip": "example.org"}, "source_ip"),
+        ({"source_ip": "10.1.2.3/32"}, "source_ip"),
+    ],
+    ids=itertools.count(),
+)
+@pytest.mark.usefixtures("call")
+def test_a_lease_request_that_breaks_a_rule_is_refused_by_its_field(
+    changes: dict[str, object], field: str
+) -> None:
+    message = _acquire(**{"app_token": b"header.canary.signature", **changes})
+
+    with pytest.raises(InvalidFieldError) as caught:
+        lease_request(message)
+
+    assert caught.value.field == field
+    assert message.app_token == b""
+
+
+@pytest.mark.parametrize("source_ip", ["10.1.2.3", "::1", "2001:db8::1"])
+@pytest.mark.usefixtures("call")
+def test_a_source_may_be_of_either_family(source_ip: str) -> None:
+    assert str(lease_request(_acquire(source_ip=source_ip)).source_ip) == source_ip
+
+
+def test_a_lease_is_handed_over_whole() -> None:
+    lease = Lease("0" * 32, KEY, 3, "1" * 16, START, CIPHERTEXT)
+
+    assert lease_message(lease) == lease_pb.Lease(
+        lease_id="0" * 32,
+        sealed_key=CIPHERTEXT,
+        key_version=3,
+        grant=GRANT,
+        expire_time=_timestamp(START),
+    )
+
+
+def test_a_settlement_is_read_whole() -> None:
+    message = _settled(
+        input_tokens=2**63, output_tokens=7, http_status=200, openai_request_id="req_1"
+    )
+
+    assert settlements([message]) == [
+        LeaseSettlement(
+            "0" * 32,
+            "request-0001",
+            str(KEY),
+            GRANT,
+            str(BILLING),
+            LeaseOutcome.SERVED,
+            2**63,
+            7,
+            200,
+            "req_1",
+        )
+    ]
+
+
+SENT_OUTCOMES = sorted(set(lease_pb.LeaseOutcome.values()) - {lease_pb.LEASE_OUTCOME_UNSPECIFIED})
+
+
+@pytest.mark.parametrize("outcome", SENT_OUTCOMES)
+def test_every_outcome_of_the_contract_has_its_own_word(outcome: int) -> None:
+    (settled,) = settlements([_settled(outcome=outcome)])
+
+    name = lease_pb.LeaseOutcome.Name(lease_pb.LeaseOutcome.ValueType(outcome))
+    assert name == f"LEASE_OUTCOME_{settled.outcome.name}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"lease_id": ""}, "settlements.lease_id"),
+        ({"lease_id": "0" * 31}, "settlements.lease_id"),
+        ({"lease_id": "0" * 33}, "settlements.lease_id"),
+        ({"lease_id": "A" * 32}, "settlements.lease_id"),
+        ({"lease_id": "\u0661" * 32}, "settlements.lease_id"),
+        ({"outcome": 0}, "settlements.outcome"),
+        ({"outcome": 99}, "settlements.outcome"),
+        ({"request_id": "a" * 257}, "settlements.request_id"),
+        ({"request_id": "a\nb"}, "settlements.request_id"),
+        ({"key": "alice"}, "settlements.key"),
+        ({"grant": str(KEY)}, "settlements.grant"),
+        ({"app": "billing"}, "settlements.app"),
+        ({"openai_request_id": "é"}, "settlements.openai_request_id"),
+    ],
+    ids=itertools.count(),
+)
+def test_a_settlement_that_breaks_a_rule_is_refused_by_its_field(
+    changes: dict[str, object], field: str
+) -> None:
+    with pytest.raises(InvalidFieldError) as caught:
+        settlements([_settled(), _settled(**changes)])
+
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("count", [0, MAX_SETTLEMENTS + 1])
+def test_a_batch_has_1_to_1000_settlements(count: int) -> None:
+    with pytest.raises(InvalidFieldError) as caught:
+        settlements([_settled()] * count)
+
+    assert caught.value.field == "settlements"
+
+
+def test_a_full_batch_is_accepted() -> None:
+    assert len(settlements([_settled()] * MAX_SETTLEMENTS)) == MAX_SETTLEMENTS
