@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -96,7 +96,7 @@ class JWTVerifier:
             if key.algorithm_name != unverified.algorithm:
                 return _refuse("algorithm")
             claims = jwt.decode(  # (4)
-                unverified.token,
+                unverified_token.expose(),
                 key=key,
                 algorithms=[unverified.algorithm],
                 audience=issuer.audience,
@@ -125,24 +125,22 @@ class JWTVerifier:
 class _Unverified:
     """What a token says of itself: enough to find the key that may have signed it."""
 
-    token: str = field(repr=False)
     algorithm: str
     key_id: str
     issuer: str
 
 
 def _peek(unverified_token: SecretBytes) -> _Unverified:
-    token = unverified_token.expose().decode("ascii")
-    if len(token) > _MAX_TOKEN_BYTES:
+    if len(unverified_token.expose()) > _MAX_TOKEN_BYTES:
         raise ValueError
-    header = jwt.get_unverified_header(token)
+    header = jwt.get_unverified_header(unverified_token.expose())
     if header.get("alg") not in ALGORITHMS or "crit" in header:
         raise jwt.InvalidAlgorithmError
     key_id = header["kid"]
-    issuer = jwt.decode(token, options={"verify_signature": False})["iss"]
+    issuer = jwt.decode(unverified_token.expose(), options={"verify_signature": False})["iss"]
     if not isinstance(key_id, str) or not isinstance(issuer, str):
         raise TypeError
-    return _Unverified(token, header["alg"], key_id, issuer)
+    return _Unverified(header["alg"], key_id, issuer)
 
 
 def _is_current(claims: Mapping[str, Any], now: float) -> bool:
@@ -150,7 +148,9 @@ def _is_current(claims: Mapping[str, Any], now: float) -> bool:
     times: list[float] = [claims["exp"], claims["iat"], claims.get("nbf", claims["iat"])]
     # RFC 7519, section 2: a NumericDate is a number. Python's JSON also knows NaN, which is never
     # too late.
-    if not all(type(time) is int or (type(time) is float and math.isfinite(time)) for time in times):
+    if not all(
+        type(time) is int or (type(time) is float and math.isfinite(time)) for time in times
+    ):
         return False
     expiry, *starts = times
     return expiry > now - _LEEWAY_SECONDS and max(starts) <= now + _LEEWAY_SECONDS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 from pathlib import Path
 from types import FrameType
@@ -10,15 +11,19 @@ from typing import Final
 import click
 
 from keyturn_cli.command_error import CommandError
+from keyturn_cli.commands.command_line import json_option
 from keyturn_cli.exit_codes import ExitCode
 from keyturn_cli.local.child_process import stop_recorded
 from keyturn_cli.local.demo import run_demo
 from keyturn_cli.local.errors import LocalStackError
 from keyturn_cli.local.layout import OWNER, Layout
 from keyturn_cli.local.stack import SUPERVISOR, LocalStack
+from keyturn_cli.local.status import StackStatus
 from keyturn_cli.local.upstream import Upstream
+from keyturn_cli.printing import print_fields, print_json, prose
 
 _STOP_SECONDS: Final = 30.0
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _KEYTURN: Final = ".venv/bin/keyturn"
 
 _home = click.option(
@@ -50,18 +55,15 @@ def local_group() -> None:
 )
 def up(home: Path, ports: tuple[str, ...]) -> None:
     """Start the stack and keep it until Ctrl-C or `keyturn local down`."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
     wanted_ports = dict(_port(text) for text in ports)
     stack = LocalStack(home, Upstream.of_environment(), wanted_ports=wanted_ports, say=click.echo)
+    _stop_in_order_when_told_to()
     try:
         with stack:
-            _tell(stack)
-            stack.watch()
+            _watch(stack)
     except LocalStackError as error:
-        raise CommandError(str(error), ExitCode.UNAVAILABLE) from error
-    except KeyboardInterrupt:
-        click.echo("stopped")
+        raise _command_error(error) from error
+    click.echo("stopped")
 
 
 @local_group.command()
@@ -75,6 +77,23 @@ def down(home: Path) -> None:
 
 
 @local_group.command()
+@_home
+@json_option
+def status(home: Path, *, as_json: bool) -> None:
+    """Tell what runs and where. Exit code 7 when the stack is not up."""
+    found = StackStatus.of(Layout(home.absolute()))
+    if as_json:
+        print_json(found.document())
+    elif found.processes:
+        print_fields([(name, f"process {pid}") for name, pid in found.processes.items()])
+        click.echo()
+        print_fields([(name, f"127.0.0.1:{port}") for name, port in found.ports.items()])
+    if not found.is_up:
+        click.echo(f"The stack in {home} is not up. `keyturn local up` starts it.", err=True)
+        click.get_current_context().exit(ExitCode.PROBLEMS_FOUND)
+
+
+@local_group.command()
 @click.option(
     "--home",
     type=click.Path(path_type=Path, file_okay=False),
@@ -84,17 +103,40 @@ def down(home: Path) -> None:
 )
 def demo(home: Path) -> None:
     """Show the main job once, in a stack of its own, and stop."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    _stop_in_order_when_told_to()
     try:
         run_demo(home)
     except LocalStackError as error:
-        raise CommandError(str(error), ExitCode.UNAVAILABLE) from error
+        raise _command_error(error) from error
+
+
+def _watch(stack: LocalStack) -> None:
+    """Tell how to use the stack, then keep it until somebody stops it, which is its normal end."""
+    try:
+        _tell(stack)
+        stack.watch()
+    except KeyboardInterrupt:
+        click.echo("stopping")
+
+
+def _command_error(error: LocalStackError) -> CommandError:
+    """Return what to tell about *error*, after printing the log lines that it carries."""
+    text, _, log_lines = str(error).partition("\n")
+    if log_lines:
+        click.echo(prose(log_lines), err=True)
+    return CommandError(text, ExitCode.UNAVAILABLE)
+
+
+def _stop_in_order_when_told_to() -> None:
+    """Let the signals that end a process end it as Ctrl-C does: after stopping the stack."""
+    for number in _STOP_SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupt)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     """End the stack in order; further signals do not disturb that."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
@@ -112,10 +154,9 @@ def _tell(stack: LocalStack) -> None:
         f"""
 Keyturn is up. In another terminal:
 
-  source {layout.client_env}
-  {_KEYTURN} chat "Hello"                       # the demo app calls OpenAI with {OWNER}'s key
-  {_KEYTURN} login --user {OWNER}                # the password is in {layout.password_file}
-  {_KEYTURN} keys list
+  source {shlex.quote(str(layout.client_env))}
+  {_KEYTURN} chat "Hello"          # the demo app calls OpenAI with {OWNER}'s key
+  {_KEYTURN} keys list             # {OWNER}'s keys; `login` asks for {layout.password_file}
 
   gRPC   {stack.ports["gateway-grpc"]}    HTTPS  {stack.ports["gateway-http"]}    \
 owners {stack.ports["keyvault-owner"]}    Vault  {stack.openbao.address}

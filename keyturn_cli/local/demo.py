@@ -17,30 +17,43 @@ from keyturn_cli.client_settings import read_env_file
 from keyturn_cli.exit_codes import ExitCode
 from keyturn_cli.local.child_process import INHERITED_VARIABLES
 from keyturn_cli.local.errors import LocalStackError
-from keyturn_cli.local.layout import DEMO_APP, OTHER_APP, OWNER
+from keyturn_cli.local.layout import DEMO_APP, OTHER_APP, OWNER, Layout
 from keyturn_cli.local.stack import LocalStack
+from keyturn_cli.local.status import StackStatus
 from keyturn_cli.local.upstream import Upstream
 
 _KEY: Final = f"users/{OWNER}/keys/demo"
 _SDK_EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "openai_sdk.py"
 _STEP_SECONDS: Final = 60.0
+_MARK: Final = "demo"  # file that a demo leaves in its folder, so that the next may empty it
 
 
 def run_demo(home: Path) -> None:
     """Run the demo in a stack of its own in *home*, which is emptied first.
 
     Raises:
-        LocalStackError: The stack cannot start, or a step did not end as it must.
+        CommandError: The environment names an upstream that cannot be used.
+        LocalStackError: *home* holds something else, the stack cannot start, or a step did not end
+            as it must.
     """
-    if home.exists():
-        # Only what a demo made: a folder given by mistake keeps its files.
-        if not (home / "ports.json").exists() and any(home.iterdir()):
-            raise LocalStackError(f"{home} holds something else; choose another folder for --home")
-        shutil.rmtree(home)
     upstream = Upstream.of_environment()
+    _empty(home)
     with LocalStack(home, upstream, say=_say) as stack:
         _Demo(stack, upstream).run()
     click.echo(f"\nNothing is left running. The demo's files are in {home}.")
+
+
+def _empty(home: Path) -> None:
+    """Make *home* an empty folder of a demo; one given by mistake keeps its files."""
+    mark = home / _MARK
+    if home.exists():
+        if not mark.exists() and any(home.iterdir()):
+            raise LocalStackError(f"{home} holds something else; choose another folder for --home")
+        if StackStatus.of(Layout(home.absolute())).processes:
+            raise LocalStackError(f"a demo runs in {home}; choose another folder for --home")
+        shutil.rmtree(home)
+    home.mkdir(mode=0o700, parents=True)
+    mark.touch()
 
 
 class _Demo:
@@ -93,9 +106,9 @@ class _Demo:
         return str(json.loads(answer.stdout)["grants"][0]["name"])
 
     def _show_that_no_file_holds_the_key(self) -> None:
-        raw = self._upstream.api_key.expose()
+        key = self._upstream.api_key
         files = [path for path in self._stack.layout.home.rglob("*") if path.is_file()]
-        holders = [path for path in files if raw in path.read_bytes()]
+        holders = [path for path in files if key.expose() in path.read_bytes()]
         lines = len(self._stack.openbao.audit_log.read_bytes().splitlines())
         if holders:
             raise LocalStackError(f"the key stands in {', '.join(map(str, holders))}")

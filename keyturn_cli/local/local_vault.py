@@ -6,7 +6,9 @@ In production the platform does this: cert-manager or SPIRE, Kubernetes auth, an
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -14,8 +16,10 @@ import hvac
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from keyturn_cli.local.errors import LocalStackError
 from keyturn_cli.local.layout import DEMO_APP, OTHER_APP, OWNER, TRUST_DOMAIN, Layout
 from keyturn_cli.local.private_file import write_private_file
+from svc_runtime.clock import Clock
 from svc_runtime.secret_bytes import SecretBytes
 
 SERVICES: Final = ("keyvault-svc", "gateway-svc")
@@ -25,21 +29,25 @@ _APP_USER: Final = "demo"
 
 
 class LocalVault:
-    """The administrator of the local stack's OpenBao."""
+    """The administrator of the local stack's OpenBao.
 
-    def __init__(self, admin: hvac.Client, layout: Layout) -> None:
+    Every method raises LocalStackError when Vault refuses or does not answer.
+    """
+
+    def __init__(self, admin: hvac.Client, layout: Layout, clock: Clock) -> None:
         self._admin = admin
         self._layout = layout
+        self._clock = clock
 
     def write_service_logins(self) -> None:
         """Write each service's AppRole credential, unless it is there."""
         for service in SERVICES:
             role = f"auth/keyturn-approle/role/{service}"
             secret_id_file = self._layout.home / f"{service}.secret-id"
-            role_id = self._data(self._admin.read(f"{role}/role-id"))["role_id"]
+            role_id = self._read(f"{role}/role-id")["role_id"]
             write_private_file(self._layout.home / f"{service}.role-id", role_id.encode())
             if not secret_id_file.exists():
-                secret_id = self._data(self._write(f"{role}/secret-id", {}))["secret_id"]
+                secret_id = self._write(f"{role}/secret-id", {})["secret_id"]
                 write_private_file(secret_id_file, secret_id.encode())
 
     def renew_certificates(self) -> None:
@@ -86,15 +94,20 @@ class LocalVault:
         """Make a user, and the entity whose name and metadata its tokens carry."""
         self._write(
             f"auth/{mount}/users/{user}",
-            {"password": password, "token_policies": [policy], "token_ttl": "5m"},
+            {
+                "password": password,
+                "token_policies": [policy],
+                "token_no_default_policy": True,
+                "token_ttl": "5m",
+            },
         )
         # Apps and people are told apart: an app must not be named like a person.
         entity_name = user if mount == _PEOPLE_MOUNT else f"app:{user}"
         self._write(
             f"identity/entity/name/{entity_name}", {"metadata": metadata, "disabled": False}
         )
-        entity_id = self._data(self._admin.read(f"identity/entity/name/{entity_name}"))["id"]
-        mounts = self._data(self._admin.read("sys/auth"))
+        entity_id = self._read(f"identity/entity/name/{entity_name}")["id"]
+        mounts = self._read("sys/auth")
         self._write(
             "identity/entity-alias",
             {
@@ -107,34 +120,53 @@ class LocalVault:
     def _id_token(self, mount: str, user: str, password: str, role: str) -> SecretBytes:
         person = hvac.Client(url=self._admin.url, session=self._admin.session)
         person.token = ""
-        login = person.write_data(f"auth/{mount}/login/{user}", data={"password": password})
-        person.token = cast("dict[str, Any]", login)["auth"]["client_token"]
-        try:
-            answer = self._data(person.read(f"identity/oidc/token/{role}"))
-        finally:
-            person.auth.token.revoke_self()
+        with _told_to_people():
+            login = person.write_data(f"auth/{mount}/login/{user}", data={"password": password})
+            person.token = cast("dict[str, Any]", login)["auth"]["client_token"]
+            try:
+                answer = _data(person.read(f"identity/oidc/token/{role}"))
+            finally:
+                person.auth.token.revoke_self()
         return SecretBytes(answer["token"].encode())
 
     def _renew(self, name: str, role: str, request: dict[str, str]) -> None:
         certificate_file, key_file = self._layout.certificate(name)
-        if _is_fresh(certificate_file, key_file):
+        if _is_fresh(certificate_file, key_file, self._clock.now()):
             return
-        issued = self._data(self._write(f"keyturn-pki/issue/{role}", request))
+        issued = self._write(f"keyturn-pki/issue/{role}", request)
         # The key first: a reader that sees one of the two only finds that they do not match.
         write_private_file(key_file, issued["private_key"].encode())
         chain = [issued["certificate"], *issued.get("ca_chain", [])]
         write_private_file(certificate_file, ("\n".join(chain) + "\n").encode())
         write_private_file(self._layout.ca_file, (issued["issuing_ca"] + "\n").encode())
 
-    def _write(self, path: str, data: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON of any form
-        return self._admin.write_data(path, data=data)
+    def _read(self, path: str) -> dict[str, Any]:
+        with _told_to_people():
+            answer = self._admin.read(path)
+        if answer is None:
+            raise LocalStackError(f"OpenBao does not know {path}: it was not set up for Keyturn.")
+        return _data(answer)
 
-    @staticmethod
-    def _data(answer: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON of any form
-        return cast("dict[str, Any]", answer["data"])
+    def _write(self, path: str, data: dict[str, Any]) -> dict[str, Any]:
+        with _told_to_people():
+            return _data(self._admin.write_data(path, data=data))
 
 
-def _is_fresh(certificate_file: Path, key_file: Path) -> bool:
+@contextmanager
+def _told_to_people() -> Iterator[None]:
+    """Turn what hvac raises, also when it cannot connect, into an error of the local stack."""
+    try:
+        yield
+    except (hvac.exceptions.VaultError, OSError) as error:
+        # Only the kind: the text holds the whole URL, and may quote what was sent.
+        raise LocalStackError(f"OpenBao did not do its part: {type(error).__name__}.") from None
+
+
+def _data(answer: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON, or a response without a body
+    return answer["data"] or {} if isinstance(answer, dict) else {}
+
+
+def _is_fresh(certificate_file: Path, key_file: Path, now: datetime) -> bool:
     """Tell whether the two belong together and have not reached half of their life."""
     try:
         certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
@@ -143,4 +175,4 @@ def _is_fresh(certificate_file: Path, key_file: Path) -> bool:
         return False
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     belongs = certificate.public_key() == key.public_key()
-    return belongs and datetime.now(UTC) < start + (end - start) / 2
+    return belongs and now < start + (end - start) / 2

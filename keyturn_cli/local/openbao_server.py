@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import hvac  # noqa: TID251  # for `client()` only: tests and diagnosis with the root token
+import hvac  # for `client()` only: tests and diagnosis with the root token
 
 from keyturn_cli.local.child_process import DEFAULT_GRACE_SECONDS, ChildProcess
 from keyturn_cli.local.errors import (

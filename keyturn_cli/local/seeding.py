@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from keyturn.keyvault.v1 import grant_pb2 as grant_pb
@@ -16,15 +18,41 @@ from svc_runtime.secret_bytes import SecretBytes
 _TIMEOUT_SECONDS: Final = 20.0
 
 
-async def seed(layout: Layout, key_name: str, api_key: SecretBytes) -> None:
+async def seed(layout: Layout, key_name: str, api_key: SecretBytes, *, replaces: bool) -> None:
     """Give *api_key* into custody and grant it to the demo app, the first time only.
+
+    What the owner deletes or revokes later stays so.
+
+    Args:
+        layout: Where the stack lies; its `client.env` must hold a fresh owner token.
+        key_name: Name under which the key is kept.
+        api_key: The key.
+        replaces: Whether a key that was seeded before is rotated to *api_key*.
 
     Raises:
         CommandError: The key service refuses it, or does not answer.
     """
     seeded = _seeded(layout)
-    if key_name in seeded:
+    is_first = key_name not in seeded
+    if not is_first and not replaces:
         return
+    async with _owner(layout) as owner:
+        exists = key_name in {key.name for key in await owner.list_keys(_parent(key_name))}
+        if exists and replaces:
+            await owner.rotate_key(key_name, api_key)
+        # A run before this one may have come half way.
+        if is_first and not exists:
+            await owner.create_key(key_name, api_key)
+        if is_first and not await _is_granted(owner, key_name):
+            terms = grant_pb.Grant(app=DEMO_APP, models=["*"], endpoints=["*"])
+            await owner.create_grant(key_name, terms)
+    if is_first:
+        names = json.dumps([*seeded, key_name])
+        layout.seeded_file.write_text(names + "\n", encoding="utf-8")
+
+
+@asynccontextmanager
+async def _owner(layout: Layout) -> AsyncIterator[OwnerAPI]:
     settings = ClientSettings(
         env_file=layout.client_env,
         state_dir=layout.home,
@@ -34,19 +62,15 @@ async def seed(layout: Layout, key_name: str, api_key: SecretBytes) -> None:
     token = parse_owner_token(settings.require("KEYTURN_OWNER_TOKEN"), "the local stack")
     options = CallOptions(_TIMEOUT_SECONDS, new_request_id())
     async with owner_api(settings, token, options) as owner:
-        await _create(owner, key_name, api_key)
-    layout.seeded_file.write_text(json.dumps([*seeded, key_name]) + "\n", encoding="utf-8")
+        yield owner
 
 
-async def _create(owner: OwnerAPI, key_name: str, api_key: SecretBytes) -> None:
-    """Make key and grant. One that a run before this one left half done is completed."""
-    parent = key_name.partition("/keys/")[0]
-    if key_name not in {key.name for key in await owner.list_keys(parent)}:
-        await owner.create_key(key_name, api_key)
-    if not any(grant.app == DEMO_APP for grant in await owner.list_grants(key_name)):
-        await owner.create_grant(
-            key_name, grant_pb.Grant(app=DEMO_APP, models=["*"], endpoints=["*"])
-        )
+async def _is_granted(owner: OwnerAPI, key_name: str) -> bool:
+    return any(grant.app == DEMO_APP for grant in await owner.list_grants(key_name))
+
+
+def _parent(key_name: str) -> str:
+    return key_name.partition("/keys/")[0]
 
 
 def _seeded(layout: Layout) -> list[str]:

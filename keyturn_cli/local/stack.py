@@ -8,15 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, Self
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]  # ships none
-
-from keyturn_cli.local.child_process import ChildProcess
+from keyturn_cli.local.child_process import ChildProcess, stop_recorded
 from keyturn_cli.local.client_env import write_client_env
 from keyturn_cli.local.errors import AlreadyRunningError, LocalStackError
+from keyturn_cli.local.health_probe import HealthProbe
 from keyturn_cli.local.layout import OWNER, Layout, choose_ports
 from keyturn_cli.local.local_vault import LocalVault
 from keyturn_cli.local.openbao_server import OpenBaoServer
@@ -28,11 +27,13 @@ from keyturn_cli.local.service_settings import (
     key_service_settings,
 )
 from keyturn_cli.local.upstream import Upstream
+from svc_runtime.clock import SystemClock
 
 SUPERVISOR: Final = "local"  # name of the pid file of the process that holds the stack
 _READY_SECONDS: Final = 30.0
 _BOOTSTRAP_SECONDS: Final = 60.0
-_RENEW_SECONDS: Final = TOKEN_TTL_SECONDS / 2
+_RENEW_AFTER: Final = timedelta(seconds=TOKEN_TTL_SECONDS / 2)
+_RENEW_AGAIN_AFTER: Final = timedelta(minutes=1)  # when Vault could not
 _WATCH_SECONDS: Final = 0.5
 _LEASE_SERVICE: Final = "keyturn.keyvault.v1.KeyLeaseService"
 _CHAT_SERVICE: Final = "keyturn.gateway.v1.ChatCompletionService"
@@ -74,6 +75,7 @@ class LocalStack:
         self._wanted_ports = wanted_ports or {}
         self._replicas = replicas
         self._say = say
+        self._clock = SystemClock()
         self._running = ExitStack()
         self._vault: LocalVault
 
@@ -87,10 +89,13 @@ class LocalStack:
 
         Raises:
             LocalStackError: Something cannot start; what had started is stopped again.
+            CommandError: A wanted port has no such name, or the key service refuses the key.
         """
-        with self._running:
+        try:
             self._start()
-            self._running = self._running.pop_all()
+        except BaseException:
+            self._running.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -103,7 +108,8 @@ class LocalStack:
         Raises:
             LocalStackError: A process has ended by itself.
         """
-        renew_at = time.monotonic() + _RENEW_SECONDS
+        # By the wall clock, which also runs while a laptop sleeps: tokens and certificates expire.
+        renew_time = self._clock.now() + _RENEW_AFTER
         while True:
             time.sleep(_WATCH_SECONDS)
             for name, child in self.services.items():
@@ -113,10 +119,18 @@ class LocalStack:
                     )
             if self.openbao.pid is None:
                 raise LocalStackError(f"openbao has ended; see {self.layout.openbao_dir}")
-            if time.monotonic() >= renew_at:
-                self._vault.renew_certificates()
-                self.write_client_env()
-                renew_at = time.monotonic() + _RENEW_SECONDS
+            if self._clock.now() >= renew_time:
+                renew_time = self._clock.now() + self._renew()
+
+    def _renew(self) -> timedelta:
+        """Renew what expires; return after how long to do so again."""
+        try:
+            self._vault.renew_certificates()
+            self.write_client_env()
+        except LocalStackError as error:
+            self._say(f"{error} Certificates and tokens were not renewed; trying again.")
+            return _RENEW_AGAIN_AFTER
+        return _RENEW_AFTER
 
     def write_client_env(self) -> None:
         """Write what a client needs, with fresh tokens."""
@@ -134,9 +148,7 @@ class LocalStack:
         for folder in (layout.home, layout.run_dir, layout.logs_dir):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._take_possession()
-        self.ports = choose_ports(
-            layout.home / "ports.json", self._port_names(), self._wanted_ports
-        )
+        self.ports = choose_ports(layout.ports_file, self._port_names(), self._wanted_ports)
         self._say("starting OpenBao")
         self.openbao = OpenBaoServer(
             layout.openbao_dir,
@@ -144,22 +156,26 @@ class LocalStack:
             port=self.ports["vault"],
             cluster_port=self.ports["vault-cluster"],
         )
-        self.openbao.start()
+        # Before the start, as for every child: an interrupt may come at any point.
         self._running.callback(self.openbao.stop)
+        self.openbao.start()
         self._write_settings()
         self._say("setting Vault up for Keyturn")
         self._bootstrap()
-        self._vault = LocalVault(self.openbao.client(), layout)
+        self._vault = LocalVault(self.openbao.client(), layout, self._clock)
         self._vault.write_service_logins()
         self._vault.renew_certificates()
         self._vault.ensure_owner()
         self._say("starting the services")
         self._start_services()
         self.write_client_env()
-        asyncio.run(seed(layout, self.key_name, self._upstream.api_key))
+        api_key, replaces = self._upstream.api_key, self._upstream.is_own_key
+        asyncio.run(seed(layout, self.key_name, api_key, replaces=replaces))
 
     def _take_possession(self) -> None:
         """Record this process as the stack's, unless another one is.
+
+        What a supervisor that was killed left behind is stopped, so that its ports get free.
 
         Raises:
             AlreadyRunningError: Another one is.
@@ -168,11 +184,14 @@ class LocalStack:
         other = read_pid_file(file)
         if other is not None and other.is_running():
             raise AlreadyRunningError("the local stack", other.pid)
+        stop_recorded(self.layout.run_dir)
         write_pid_file(file, os.getpid())
         self._running.callback(file.unlink, missing_ok=True)
 
     def _port_names(self) -> list[str]:
-        names = ["vault", "vault-cluster", "openai-standin"]
+        names = ["vault", "vault-cluster"]
+        if self._upstream.base_url is None:
+            names.append("openai-standin")
         for service, ports in (("keyvault", ("owner", "gateway")), ("gateway", ("grpc", "http"))):
             for suffix in self._suffixes():
                 names += [f"{service}{suffix}-{port}" for port in (*ports, "health")]
@@ -196,7 +215,7 @@ class LocalStack:
             f"127.0.0.1:{self._ports_of(f'keyvault{suffix}')['gateway']}"
             for suffix in self._suffixes()
         )
-        standin = f"http://127.0.0.1:{self.ports['openai-standin']}/v1"
+        standin = f"http://127.0.0.1:{self.ports.get('openai-standin')}/v1"
         for suffix in self._suffixes():
             self.layout.service_settings(f"keyvault-svc{suffix}").write_text(
                 key_service_settings(
@@ -230,8 +249,8 @@ class LocalStack:
             # Lines for people; `*.log` are JSON.
             log_file=self.layout.logs_dir / "bootstrap.txt",
         )
-        child.start()
         try:
+            child.start()
             status = child.wait(_BOOTSTRAP_SECONDS)
         finally:
             child.stop()
@@ -259,9 +278,9 @@ class LocalStack:
                 port = self._ports_of(f"{module.removesuffix('_svc')}{suffix}")["health"]
                 children.append((self._child(name, command), HealthProbe(port, health_service)))
         for child, _ in children:
+            self._running.callback(child.stop)
             child.start()
             self.services[child.name] = child
-            self._running.callback(child.stop)
         for child, is_ready in children:
             child.wait_until_ready(is_ready, _READY_SECONDS)
 
@@ -271,23 +290,6 @@ class LocalStack:
             command,
             run_dir=self.layout.run_dir,
             log_file=self.layout.logs_dir / f"{name}.log",
+            # gRPC's C core writes plain text; the logs are JSON.
+            environment={"GRPC_VERBOSITY": "NONE"},
         )
-
-
-class HealthProbe:
-    """Asks a service's health port, as Kubernetes would."""
-
-    def __init__(self, port: int, service: str) -> None:
-        self._target = f"127.0.0.1:{port}"
-        self._service = service
-
-    def __call__(self) -> bool:
-        """Tell whether the service says that it serves."""
-        request = health_pb2.HealthCheckRequest(service=self._service)
-        # The health port speaks plaintext, for kubelets; nothing secret passes there.
-        with grpc.insecure_channel(self._target) as channel:  # noqa: TID251
-            try:
-                answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=1.0)
-            except grpc.RpcError:
-                return False
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -5,22 +5,19 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from keyturn_cli.__main__ import keyturn
+from keyturn_cli.client_settings import read_env_file
 from keyturn_cli.local.openbao_server import OpenBaoServer
 from tests.component.cli_stage import (
     APP,
     LEASE,
     CertificateMaker,
-    FakeServices,
-    client_environment,
-    serving,
 )
 from tests.component.cli_vault import PASSWORD, TwoHalves, add_person
 
@@ -29,23 +26,14 @@ REQUEST_ID = "cli-audit-trail-0001"
 
 
 @pytest.fixture
-def environment(tmp_path: Path, openbao: OpenBaoServer) -> Iterator[dict[str, str]]:
-    certificates = CertificateMaker(tmp_path, datetime.now(UTC))
-    with serving(FakeServices(), certificates) as (owner_port, gateway_port):
-        yield client_environment(tmp_path, certificates, owner_port, gateway_port) | {
-            "VAULT_ADDR": openbao.address,
-            "VAULT_CACERT": str(openbao.ca_file),
-            "KEYTURN_VAULT_AUDIT_LOG": str(openbao.audit_log),
-            "KEYTURN_HTTP": f"https://{gateway_port}",
-        }
-
-
-@pytest.fixture
-def run(environment: dict[str, str]) -> Run:
-    def run_command(*arguments: str, stdin: str = "", **variables: str) -> Result:
-        return CliRunner(env={**environment, **variables}).invoke(keyturn, arguments, input=stdin)
-
-    return run_command
+def environment(environment: dict[str, str], openbao: OpenBaoServer) -> dict[str, str]:
+    gateway = read_env_file(Path(environment["KEYTURN_CLIENT_ENV"]))["KEYTURN_GRPC"]
+    return environment | {
+        "VAULT_ADDR": openbao.address,
+        "VAULT_CACERT": str(openbao.ca_file),
+        "KEYTURN_VAULT_AUDIT_LOG": str(openbao.audit_log),
+        "KEYTURN_HTTP": f"https://{gateway}",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +43,7 @@ def alice(openbao: OpenBaoServer) -> str:
 
 
 def _log_in(run: Run, user: str, password: str = PASSWORD) -> Result:
-    return run("login", "--user", user, "--password-stdin", stdin=f"{password}\n")
+    return run("login", "--user", user, "--password-stdin", stdin=f"{password}\n".encode())
 
 
 def test_a_login_is_kept_for_the_next_command(run: Run, alice: str, tmp_path: Path) -> None:
@@ -90,20 +78,20 @@ def test_a_wrong_password_is_refused_and_keeps_nothing(
 
 
 def test_a_vault_of_another_ca_gets_no_password(run: Run, tmp_path: Path) -> None:
-    result = run("login", "--password-stdin", stdin="pw", VAULT_CACERT=str(tmp_path / "ca.pem"))
+    result = run("login", "--password-stdin", stdin=b"pw", VAULT_CACERT=str(tmp_path / "ca.pem"))
 
     assert result.exit_code == 2
     assert "not trusted by VAULT_CACERT" in result.stderr
 
 
 def test_a_vault_that_is_down_is_unavailable(run: Run) -> None:
-    result = run("login", "--password-stdin", stdin="pw", VAULT_ADDR="https://127.0.0.1:1")
+    result = run("login", "--password-stdin", stdin=b"pw", VAULT_ADDR="https://127.0.0.1:1")
 
     assert result.exit_code == 5
 
 
 def test_a_password_does_not_travel_in_the_clear(run: Run) -> None:
-    result = run("login", "--password-stdin", stdin="pw", VAULT_ADDR="http://127.0.0.1:1")
+    result = run("login", "--password-stdin", stdin=b"pw", VAULT_ADDR="http://127.0.0.1:1")
 
     assert result.exit_code == 2
     assert "https" in result.stderr
