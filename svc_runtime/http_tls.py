@@ -8,8 +8,14 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from svc_runtime.spiffe_id import SpiffeId
-from svc_runtime.tls_files import TLSFilesWatcher, TLSMaterial
+from svc_runtime.tls_files import TLSFilesError, TLSFilesWatcher, TLSMaterial
+
+_log = structlog.get_logger()
 
 _URI: Final = "URI"
 
@@ -18,9 +24,16 @@ def server_ssl_context(watcher: TLSFilesWatcher) -> ssl.SSLContext:
     """Return a context whose handshakes use the newest certificate and CA.
 
     A client certificate is optional, and verified when there is one.
+
+    Raises:
+        TLSFilesError: OpenSSL does not take the certificate, such as one with a short RSA key.
     """
-    context = _context(watcher.current())
-    newest = (watcher.current().generation, context)
+    material = watcher.current()
+    try:
+        context = _context(material)
+    except ssl.SSLError as error:
+        raise TLSFilesError(f"{watcher.files.certificate}: OpenSSL does not take it") from error
+    newest = (material.generation, context)
 
     def use_newest(
         handshake: ssl.SSLObject | ssl.SSLSocket, _server_name: str | None, _: ssl.SSLContext
@@ -29,7 +42,14 @@ def server_ssl_context(watcher: TLSFilesWatcher) -> ssl.SSLContext:
         nonlocal newest
         material = watcher.current()
         if material.generation != newest[0]:
-            newest = (material.generation, _context(material))
+            # An exception would end this handshake and every later one; the context before serves.
+            try:
+                newest = (material.generation, _context(material))
+            except ssl.SSLError:
+                newest = (material.generation, newest[1])
+                _log_refusal(watcher)
+            except OSError:  # no room for the key, or no free descriptor: the next one tries again
+                _log_refusal(watcher)
         handshake.context = newest[1]
 
     context.sni_callback = use_newest
@@ -58,7 +78,11 @@ def _context(material: TLSMaterial) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_OPTIONAL
-    context.load_verify_locations(cadata=material.ca.decode("ascii"))
+    # DER, because ssl takes PEM in ASCII only, and CA bundles have names of CAs between the blocks.
+    authorities = x509.load_pem_x509_certificates(material.ca)
+    context.load_verify_locations(
+        cadata=b"".join(a.public_bytes(Encoding.DER) for a in authorities)
+    )
     context.set_alpn_protocols(["http/1.1"])
     # A resumed session is not verified anew: with a ticket, a client whose certificate expired, or
     # whose CA was replaced, would be let in again and again.
@@ -70,6 +94,10 @@ def _context(material: TLSMaterial) -> ssl.SSLContext:
         file.write_bytes(material.key + b"\n" + material.certificate_chain)
         context.load_cert_chain(file)
     return context
+
+
+def _log_refusal(watcher: TLSFilesWatcher) -> None:
+    _log.warning("certificate_reload_refused", path=str(watcher.files.certificate))
 
 
 def _memory_dir() -> str | None:

@@ -77,6 +77,7 @@ class TLSFilesWatcher:
         self._seen = self._identity()
         self._material = self._read(generation=1)
         self._checked = clock.monotonic()
+        self._refusal = ""
 
     def current(self) -> TLSMaterial:
         """Return the newest usable state; does not fail. Any thread may ask."""
@@ -94,10 +95,13 @@ class TLSFilesWatcher:
                 return self._material
             self._material = self._read(self._material.generation + 1)
             self._seen = identity
+            self._refusal = ""
             _log.info("certificate_reloaded", generation=self._material.generation)
-        except TLSFilesError:
+        except TLSFilesError as error:
             # Not remembered as seen: the next round looks again, until the files are right.
-            _log.warning("certificate_reload_refused", path=str(self.files.certificate))
+            if str(error) != self._refusal:  # once per problem, not once per second
+                self._refusal = str(error)
+                _log.warning("certificate_reload_refused", path=str(self.files.certificate))
         return self._material
 
     def _identity(self) -> _Identity:
@@ -152,6 +156,6 @@ def _certified_key_of(certificate: x509.Certificate) -> PublicKeyTypes | None:
 def _first_certificate(path: Path, pem: bytes) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificates(pem)[0]
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, x509.InvalidVersion):
         pass
     raise TLSFilesError(f"{path}: holds no PEM certificate")

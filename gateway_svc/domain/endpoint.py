@@ -10,11 +10,11 @@ from urllib.parse import unquote
 from svc_runtime.service_error import InvalidFieldError
 
 _MAX_CHARACTERS: Final = 256  # of a path; the key service takes no more either
-# RFC 3986 `pchar`, without `%`-escapes that are cut short.
-_RAW_SEGMENT: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+")
+# RFC 3986 `pchar`, without `;`: some servers cut a segment there, and then read `..;x` as `..`.
+_RAW_SEGMENT: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%[0-9A-Fa-f]{2})+")
 # What a segment may hold once decoded: printable ASCII, nothing that another decoder could read as
 # a separator or as a further escape.
-_SEGMENT: Final = re.compile(r"[^\x00-\x20/\\%?#\x7f-\U0010ffff]+")
+_SEGMENT: Final = re.compile(r"[^\x00-\x20/\\%?#;\x7f-\U0010ffff]+")
 
 RULE: Final = (
     "must be a path below /v1/ of at most 256 characters, without empty, '.' or '..' segments, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,9 @@ from svc_runtime.service_error import InvalidFieldError
 MAX_BODY_BYTES: Final = 10 * 1024 * 1024
 _MAX_MODEL: Final = 256  # characters; the key service takes no more either
 _NEEDS_MODEL: Final = frozenset({"chat/completions", "completions", "embeddings"})
+_JSON: Final = re.compile(
+    r"\s*application/json\s*(?:;\s*charset\s*=\s*\"?utf-8\"?\s*)?", re.IGNORECASE
+)
 _TOKEN_LIMITS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 
 
@@ -41,14 +45,16 @@ def facts_of(method: str, endpoint: Endpoint, content_type: str, body: bytes) ->
         if method == "POST" and endpoint.name in _NEEDS_MODEL:
             raise InvalidFieldError("body", "must be a JSON object that names a model")
         return RequestFacts()
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise InvalidFieldError("content-type", "must be application/json")
+    if not _JSON.fullmatch(content_type):
+        raise InvalidFieldError("content-type", "must be application/json, in UTF-8")
     parsed = _parse(body)
     return RequestFacts(_model(parsed, endpoint), _token_bound(parsed, len(body)))
 
 
 def _model(parsed: dict[str, object], endpoint: Endpoint) -> str:
-    model = parsed.get("model") or ""
+    model = parsed.get("model")
+    if model is None:
+        model = ""
     if not isinstance(model, str):
         raise InvalidFieldError("model", "must be a string")
     if not model and endpoint.name in _NEEDS_MODEL:

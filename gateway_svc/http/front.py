@@ -181,6 +181,7 @@ def _single(request: web.BaseRequest, name: str) -> str | None:
 
 
 def _headers(request: web.BaseRequest) -> Headers:
+    _single(request, "content-type")  # policy reads the body by it: OpenAI must not see another
     return tuple(
         (name.lower(), check_header_value(value, name.lower()))
         for name, value in request.headers.items()

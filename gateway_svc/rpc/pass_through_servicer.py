@@ -47,6 +47,8 @@ class PassThroughServicer(PassThroughServiceServicer):
 
     def _call(self, context: ServicerContext, request: pass_pb.UpstreamRequest) -> AppCall:
         headers = [_header(header) for header in request.headers]
+        if len({name for name, _ in headers}) != len(headers):
+            raise InvalidFieldError("request.headers", "must give each header once")
         if request.body and all(name != "content-type" for name, _ in headers):
             headers.append(_DEFAULT_CONTENT_TYPE)
         return self._calls.make(

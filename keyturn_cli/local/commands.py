@@ -6,7 +6,7 @@ import shlex
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 
@@ -20,16 +20,17 @@ from keyturn_cli.local.layout import OWNER, Layout
 from keyturn_cli.local.stack import SUPERVISOR, LocalStack
 from keyturn_cli.local.status import StackStatus
 from keyturn_cli.local.upstream import Upstream
-from keyturn_cli.printing import print_fields, print_json, prose
+from keyturn_cli.printing import one_line, print_fields, print_json
 
 _STOP_SECONDS: Final = 30.0
 _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_DEFAULT_HOME: Final = Path(".keyturn")
 _KEYTURN: Final = ".venv/bin/keyturn"
 
 _home = click.option(
     "--home",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".keyturn"),
+    default=_DEFAULT_HOME,
     show_default=True,
     help="Folder that holds all state of the stack.",
 )
@@ -62,7 +63,7 @@ def up(home: Path, ports: tuple[str, ...]) -> None:
         with stack:
             _watch(stack)
     except LocalStackError as error:
-        raise _command_error(error) from error
+        _fail(error)
     click.echo("stopped")
 
 
@@ -97,7 +98,7 @@ def status(home: Path, *, as_json: bool) -> None:
 @click.option(
     "--home",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".keyturn") / "demo",
+    default=_DEFAULT_HOME / "demo",
     show_default=True,
     help="Folder of the demo's own stack; emptied at the start.",
 )
@@ -107,7 +108,7 @@ def demo(home: Path) -> None:
     try:
         run_demo(home)
     except LocalStackError as error:
-        raise _command_error(error) from error
+        _fail(error)
 
 
 def _watch(stack: LocalStack) -> None:
@@ -119,12 +120,13 @@ def _watch(stack: LocalStack) -> None:
         click.echo("stopping")
 
 
-def _command_error(error: LocalStackError) -> CommandError:
-    """Return what to tell about *error*, after printing the log lines that it carries."""
+def _fail(error: LocalStackError) -> NoReturn:
+    """Tell of *error*, with the log lines that it carries, and end the command."""
     text, _, log_lines = str(error).partition("\n")
-    if log_lines:
-        click.echo(prose(log_lines), err=True)
-    return CommandError(text, ExitCode.UNAVAILABLE)
+    click.echo(f"error: {one_line(text)}", err=True)
+    for line in log_lines.splitlines():
+        click.echo(f"  {one_line(line)}", err=True)
+    click.get_current_context().exit(ExitCode.UNAVAILABLE)
 
 
 def _stop_in_order_when_told_to() -> None:
@@ -150,11 +152,13 @@ def _port(text: str) -> tuple[str, int]:
 
 def _tell(stack: LocalStack) -> None:
     layout = stack.layout
+    is_default = layout.home == _DEFAULT_HOME.absolute()
+    down = "make down" if is_default else f"{_KEYTURN} local down --home {_quoted(layout.home)}"
     click.echo(
         f"""
 Keyturn is up. In another terminal:
 
-  source {shlex.quote(str(layout.client_env))}
+  source {_quoted(layout.client_env)}
   {_KEYTURN} chat "Hello"          # the demo app calls OpenAI with {OWNER}'s key
   {_KEYTURN} keys list             # {OWNER}'s keys; `login` asks for {layout.password_file}
 
@@ -162,5 +166,9 @@ Keyturn is up. In another terminal:
 owners {stack.ports["keyvault-owner"]}    Vault  {stack.openbao.address}
   logs   {layout.logs_dir}
 
-Stop it with Ctrl-C here or `make down` elsewhere."""
+Stop it with Ctrl-C here or `{down}` elsewhere."""
     )
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))

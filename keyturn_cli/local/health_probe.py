@@ -7,6 +7,10 @@ from typing import Final
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]  # ships none
 
+KEY_SERVICE: Final = "keyturn.keyvault.v1.KeyLeaseService"
+GATEWAY: Final = "keyturn.gateway.v1.ChatCompletionService"
+"""What each service's health port is asked about: it serves this only when it can use Vault."""
+
 _ANSWER_SECONDS: Final = 1.0
 # A proxy of the environment is for the Internet.
 _OPTIONS: Final = (("grpc.enable_http_proxy", 0),)

@@ -15,7 +15,7 @@ from typing import Final, Self
 from keyturn_cli.local.child_process import ChildProcess, stop_recorded
 from keyturn_cli.local.client_env import write_client_env
 from keyturn_cli.local.errors import AlreadyRunningError, LocalStackError
-from keyturn_cli.local.health_probe import HealthProbe
+from keyturn_cli.local.health_probe import GATEWAY, KEY_SERVICE, HealthProbe
 from keyturn_cli.local.layout import OWNER, Layout, choose_ports
 from keyturn_cli.local.local_vault import LocalVault
 from keyturn_cli.local.openbao_server import OpenBaoServer
@@ -35,8 +35,6 @@ _BOOTSTRAP_SECONDS: Final = 60.0
 _RENEW_AFTER: Final = timedelta(seconds=TOKEN_TTL_SECONDS / 2)
 _RENEW_AGAIN_AFTER: Final = timedelta(minutes=1)  # when Vault could not
 _WATCH_SECONDS: Final = 0.5
-_LEASE_SERVICE: Final = "keyturn.keyvault.v1.KeyLeaseService"
-_CHAT_SERVICE: Final = "keyturn.gateway.v1.ChatCompletionService"
 
 
 class LocalStack:
@@ -269,8 +267,8 @@ class LocalStack:
             children.append((standin, lambda: '"port"' in standin.log_tail()))
         for suffix in self._suffixes():
             for module, health_service in (
-                ("keyvault_svc", _LEASE_SERVICE),
-                ("gateway_svc", _CHAT_SERVICE),
+                ("keyvault_svc", KEY_SERVICE),
+                ("gateway_svc", GATEWAY),
             ):
                 name = f"{module.replace('_', '-')}{suffix}"
                 settings = self.layout.service_settings(name)

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from keyturn_cli.local.health_probe import HealthProbe
+from keyturn_cli.local.health_probe import GATEWAY, KEY_SERVICE, HealthProbe
 from keyturn_cli.local.layout import Layout, read_ports
 from keyturn_cli.local.pid_file import read_pid_file
 
-_ALIVE: Final = ""  # the name under which a health port tells of the whole process
-_HEALTH_PORTS: Final = ("keyvault-health", "gateway-health")
+_HEALTH_PORTS: Final = {"keyvault-health": KEY_SERVICE, "gateway-health": GATEWAY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,8 @@ class StackStatus:
         processes = {name: p.pid for name, p in found.items() if p is not None and p.is_running()}
         ports = read_ports(layout.ports_file)
         is_up = bool(processes) and all(
-            name in ports and HealthProbe(ports[name], _ALIVE)() for name in _HEALTH_PORTS
+            name in ports and HealthProbe(ports[name], service)()
+            for name, service in _HEALTH_PORTS.items()
         )
         return cls(processes, ports, is_up)
 

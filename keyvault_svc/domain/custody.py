@@ -15,7 +15,7 @@ from keyvault_svc.domain.errors import (
     TooManyKeysError,
 )
 from keyvault_svc.domain.grant import Grant, GrantTerms
-from keyvault_svc.domain.key_record import KeyRecord, KeyState
+from keyvault_svc.domain.key_record import KeyRecord, KeyState, SealedKey
 from keyvault_svc.domain.names import GrantName, KeyName, OwnerKind, OwnerName
 from keyvault_svc.domain.ports import AuditTags, KeySealer, KeyStore
 from svc_runtime.clock import Clock
@@ -128,7 +128,7 @@ class KeyCustody:
         if record.sealed.fingerprint != fingerprint:
             sealed = await self._sealer.seal(name, api_key, tags)
             record = await self._update(
-                person, name, request_id, lambda now: now.rotated(sealed, self._clock.now())
+                person, name, request_id, lambda current: self._rotated(current, sealed)
             )
         await self._store.destroy_superseded(record, tags)
         return record
@@ -188,6 +188,12 @@ class KeyCustody:
             lambda record: record.without_consent(name.grant_id, now, person.name),
         )
         return record.grant(name.grant_id)
+
+    def _rotated(self, record: KeyRecord, sealed: SealedKey) -> KeyRecord:
+        """Return *record* with *sealed*, unless another call has put the same plaintext there."""
+        if record.sealed.fingerprint == sealed.fingerprint:
+            return record
+        return record.rotated(sealed, self._clock.now())
 
     async def _update(
         self,

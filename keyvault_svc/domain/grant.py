@@ -33,6 +33,17 @@ _ENDPOINTS_WITH_A_MODEL: Final = (
     "responses",
 )
 
+# Endpoints that answer with a credential of OpenAI's, with which the app could go on without
+# Keyturn for a while. Only a grant that names one allows it.
+_CREDENTIAL_ENDPOINTS: Final = frozenset(
+    {
+        "chatkit/sessions",
+        "realtime/client_secrets",
+        "realtime/sessions",
+        "realtime/transcription_sessions",
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class GrantTerms:
@@ -41,7 +52,8 @@ class GrantTerms:
     Attributes:
         app: The app that may use the key.
         models: Model names, prefixes that end in `*`, or `*` alone for every model.
-        endpoints: Paths after `/v1/`; each covers what lies below it; `*` is every endpoint.
+        endpoints: Paths after `/v1/`; each covers what lies below it; `*` is every endpoint but
+            those that answer with a credential, which must be named.
         source_cidrs: Networks to call from; empty for anywhere.
         expire_time: When it ends by itself; None for never.
     """
@@ -81,6 +93,8 @@ class GrantTerms:
 
     def allow_endpoint(self, endpoint: str) -> bool:
         """Tell whether *endpoint*, a path after `/v1/`, may be called."""
+        if endpoint in _CREDENTIAL_ENDPOINTS:
+            return endpoint in self.endpoints
         return any(
             entry in {EVERYTHING, endpoint} or endpoint.startswith(entry + "/")
             for entry in self.endpoints

@@ -168,11 +168,15 @@ def _settlement(message: lease_pb.LeaseSettlement) -> LeaseSettlement:
     outcome = _OUTCOME.get(message.outcome)
     if outcome is None:
         raise InvalidFieldError("settlements.outcome", "must be one of the outcomes")
+    key = KeyName.parse(message.key, "settlements.key")
+    grant = GrantName.parse(message.grant, "settlements.grant")
+    if grant.key != key:
+        raise InvalidFieldError("settlements.grant", "must be a grant on the settlement's key")
     return LeaseSettlement(
         lease_id,
         _text("settlements.request_id", message.request_id),
-        str(KeyName.parse(message.key, "settlements.key")),
-        str(GrantName.parse(message.grant, "settlements.grant")),
+        str(key),
+        str(grant),
         str(_app("settlements.app", message.app)),
         outcome,
         message.input_tokens,

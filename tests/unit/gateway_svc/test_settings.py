@@ -51,7 +51,7 @@ def test_what_is_not_set_has_a_safe_default(tmp_path: Path) -> None:
     assert settings.keys_by_app() == {}
 
 
-@pytest.mark.parametrize("unknown", ["upstream", "tls_insecure", "GRPC_ADDRESS"])
+@pytest.mark.parametrize("unknown", ["upstream", "tls_insecure", "openai_api_key"])
 def test_an_unknown_setting_is_refused_by_its_name(tmp_path: Path, unknown: str) -> None:
     text = _refusal(tmp_path, top=f'{unknown} = "canary"')
 

@@ -187,3 +187,18 @@ def test_neither_an_error_nor_the_material_shows_the_key(tmp_path: Path) -> None
 
     assert shown == "TLSMaterial(generation=1)"
     assert "PRIVATE" not in str(refused.value)
+
+
+def test_a_problem_that_stays_is_told_once_and_a_new_one_again(tmp_path: Path) -> None:
+    clock = FakeClock()
+    watcher = TLSFilesWatcher(write(tmp_path, _pair(), CA.pem), clock)
+    replace(watcher.files.key, b"not PEM")
+    with capture_logs() as logs:
+        for _ in range(3):
+            clock.advance(1)
+            watcher.current()
+        replace(watcher.files.key, _pair().key)
+        clock.advance(1)
+        watcher.current()
+
+    assert [log["event"] for log in logs] == ["certificate_reload_refused"] * 2

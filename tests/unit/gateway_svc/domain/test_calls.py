@@ -28,7 +28,7 @@ def test_a_call_gives_up_shortly_before_its_caller(seconds_left: float, expected
     assert shaved(seconds_left) == pytest.approx(expected)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.floats(0.001, 3600))
 def test_a_call_always_has_most_of_the_time_that_is_left(seconds_left: float) -> None:
     assert seconds_left * 0.94 < shaved(seconds_left) < seconds_left

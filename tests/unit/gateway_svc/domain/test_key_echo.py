@@ -46,7 +46,7 @@ def test_what_is_no_echo_stays(body: bytes) -> None:
     assert without_key_echo(body) == body
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     st.lists(
         st.sampled_from([b"sk-", b"sk", b"-", b"*", b"a", b"Z9", b".", b" ", b'"', b"\\u2026"])

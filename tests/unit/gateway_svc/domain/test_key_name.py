@@ -31,7 +31,7 @@ def test_a_keys_name_is_accepted_as_it_is(name: str) -> None:
     assert str(KeyName.parse(name)) == name
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(ALMOST_NAMES | st.text(max_size=30))
 def test_both_services_accept_and_refuse_the_same_names(name: str) -> None:
     assert _is_accepted_by_gateway(name) is _is_accepted_by_key_service(name)

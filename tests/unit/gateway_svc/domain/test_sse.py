@@ -27,7 +27,7 @@ def test_the_data_of_each_event_is_read() -> None:
     assert EventDecoder().feed(STREAM) == EVENTS
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12))
 def test_any_cut_of_the_stream_gives_the_same_events(cuts: list[int]) -> None:
     decoder = EventDecoder()

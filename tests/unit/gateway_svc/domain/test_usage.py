@@ -53,6 +53,11 @@ STREAM_ANSWER = _events(
         (JSON, _json(output=[], usage=RESPONSES, user=None), TokenUsage(11, 7)),
         (JSON, _json(data=[], usage={"prompt_tokens": 5, "total_tokens": 5}), TokenUsage(5, 0)),
         (JSON, _json(usage=CHAT, metadata={"note": TRICK}), TokenUsage(11, 7)),
+        (
+            JSON,
+            _json(text={"usage": {"type": "object"}}, usage=CHAT),
+            TokenUsage(11, 7),
+        ),
         (JSON, _json(usage=None), TokenUsage()),
         (JSON, _json(usage={}), TokenUsage()),
         (JSON, _json(object="list", data=[]), TokenUsage()),
@@ -73,14 +78,14 @@ STREAM_ANSWER = _events(
         ("audio/mpeg", CHAT_ANSWER, TokenUsage()),
         ("", CHAT_ANSWER, TokenUsage()),
     ],
-    ids=range(20),
+    ids=range(21),
 )
 def test_the_reported_tokens_are_read(content_type: str, body: bytes, expected: TokenUsage) -> None:
     assert _usage(content_type, body) == expected
 
 
 @pytest.mark.parametrize(("content_type", "body"), [(JSON, CHAT_ANSWER), (EVENTS, STREAM_ANSWER)])
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_any_cut_of_the_answer_gives_the_same_tokens(
     content_type: str, body: bytes, data: st.DataObject
@@ -92,7 +97,7 @@ def test_any_cut_of_the_answer_gives_the_same_tokens(
     assert _usage(content_type, *pieces) == TokenUsage(11, 7)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_what_the_model_says_is_no_usage(said: str, more: str) -> None:
     text = f'{said}"usage":{{"prompt_tokens":999}}{more}'

@@ -271,7 +271,7 @@ MESSAGES = st.builds(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(MESSAGES)
 def test_any_message_comes_back_as_it_went_in(source: dict[str, JSONValue]) -> None:
     assert _same_json(_filled(ChatMessage(), source), source)

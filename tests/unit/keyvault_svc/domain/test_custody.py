@@ -222,8 +222,8 @@ async def test_a_rotation_keeps_a_grant_that_was_made_meanwhile() -> None:
 async def test_a_writer_that_always_loses_gives_up() -> None:
     class ContestedStore(FakeKeyStore):
         async def write(self, record: KeyRecord, tags: AuditTags) -> KeyRecord:
-            del tags
-            self.put(record)
+            del record, tags
+            self.put(make_record(make_grant()))
             raise KeyChangedMeanwhileError
 
     stage = Stage(ContestedStore(make_record(make_grant())))

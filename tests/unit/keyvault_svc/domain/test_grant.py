@@ -245,3 +245,11 @@ def test_a_grant_keeps_its_first_revoke_time() -> None:
     once = make_grant().revoked(START, "bob")
 
     assert once.revoked(START + SECOND, "carol") == once
+
+
+@pytest.mark.parametrize("endpoints", [("*",), ("realtime",)], ids=str)
+def test_an_endpoint_that_hands_out_a_credential_must_be_named(endpoints: tuple[str, ...]) -> None:
+    named = _parse(endpoints=["realtime/client_secrets"])
+
+    assert not _parse(endpoints=endpoints).allow_endpoint("realtime/client_secrets")
+    assert named.allow_endpoint("realtime/client_secrets")

@@ -186,6 +186,7 @@ def test_every_outcome_of_the_contract_has_its_own_word(outcome: int) -> None:
         ({"request_id": "a\nb"}, "settlements.request_id"),
         ({"key": "alice"}, "settlements.key"),
         ({"grant": str(KEY)}, "settlements.grant"),
+        ({"grant": f"users/bob/keys/openai/grants/{'0' * 16}"}, "settlements.grant"),
         ({"app": "billing"}, "settlements.app"),
         ({"openai_request_id": "é"}, "settlements.openai_request_id"),
     ],

@@ -72,7 +72,7 @@ def _without(stored: dict[str, Any], field: str) -> dict[str, Any]:
     return {name: value for name, value in stored.items() if name != field}
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(RECORDS)
 def test_a_record_comes_back_from_json_as_it_went_in(record: KeyRecord) -> None:
     stored = json.loads(json.dumps(to_stored(record)))
