@@ -8,7 +8,7 @@ import grpc
 
 from keyturn_cli.command_error import CommandError
 from keyturn_cli.exit_codes import ExitCode
-from keyturn_cli.failure_hints import BY_REASON, BY_STATUS
+from keyturn_cli.failure_hints import BY_STATUS, UPSTREAM_REFUSED, advice_on
 from keyturn_cli.service_channels import REQUEST_ID_KEY
 from svc_runtime.error_details import field_violation_of, metadata_of, reason_of
 
@@ -37,9 +37,7 @@ def command_error_of(error: grpc.aio.AioRpcError, *, service: str, request_id: s
     reason = reason_of(error)
     if reason is None:
         return _without_reason(error, service, request_id)
-    advice = BY_REASON.get(reason) or BY_STATUS.get(
-        error.code(), BY_STATUS[grpc.StatusCode.UNKNOWN]
-    )
+    advice = advice_on(reason, error.code())
     return CommandError(
         _text_of(error, reason),
         advice.exit_code,
@@ -54,11 +52,13 @@ def _text_of(error: grpc.aio.AioRpcError, reason: str) -> str:
         field, rule = violation
         return f"{field}: {rule}"
     text = error.details() or f"The service answered {error.code().name}."
-    if reason == "UPSTREAM_REFUSED":
+    if reason == UPSTREAM_REFUSED:
         metadata = metadata_of(error)
         said = [f"{label}{metadata[n]}" for n, label in _REFUSAL_DETAILS.items() if metadata.get(n)]
         if said:
-            return f"OpenAI refused the request: {', '.join(said)}"
+            is_outage = error.code() is grpc.StatusCode.UNAVAILABLE
+            fate = "OpenAI failed" if is_outage else "OpenAI refused the request"
+            return f"{fate}: {', '.join(said)}"
     return text
 
 

@@ -10,6 +10,8 @@ from grpc import StatusCode
 
 from keyturn_cli.exit_codes import ExitCode
 
+UPSTREAM_REFUSED: Final = "UPSTREAM_REFUSED"  # the reason of every error that OpenAI answered with
+
 _AGAIN: Final = "Nothing was refused. Try again; if it lasts, run `keyturn doctor`."
 _OPERATOR: Final = "Tell your operator, with the request id."
 _ASK_OWNER: Final = "The key's owner can grant it: `keyturn grants add`."
@@ -64,7 +66,7 @@ BY_REASON: Final[Mapping[str, Advice]] = {
     "LEASE_EXPIRED": Advice(ExitCode.UNAVAILABLE, _AGAIN),
     "UPSTREAM_UNAVAILABLE": Advice(ExitCode.UNAVAILABLE, "Try again; OpenAI may be down."),
     "UPSTREAM_TIMED_OUT": Advice(ExitCode.UNAVAILABLE, "Try again with a longer --timeout."),
-    "UPSTREAM_REFUSED": Advice(
+    UPSTREAM_REFUSED: Advice(
         ExitCode.UPSTREAM_REFUSED, "This is OpenAI's own refusal; correct the request."
     ),
     "UPSTREAM_ANSWER_UNUSABLE": Advice(ExitCode.UPSTREAM_REFUSED, "Ask for a shorter answer."),
@@ -97,3 +99,18 @@ BY_STATUS: Final[Mapping[StatusCode, Advice]] = {
     StatusCode.UNAUTHENTICATED: Advice(ExitCode.REFUSED, "Run `keyturn login`."),
 }
 """For answers that carry no reason: made by the network, or by an unknown server."""
+
+# OpenAI's own answers share one reason, and the status tells what kind of answer it was.
+_OF_OPENAI: Final[Mapping[StatusCode, Advice]] = {
+    StatusCode.UNAVAILABLE: Advice(ExitCode.UNAVAILABLE, "OpenAI failed on its side; try again."),
+    StatusCode.RESOURCE_EXHAUSTED: Advice(
+        ExitCode.UPSTREAM_REFUSED, "The key's limits at OpenAI are spent; try again later."
+    ),
+}
+
+
+def advice_on(reason: str, status: StatusCode) -> Advice:
+    """Return what to do about *reason*, given with *status*."""
+    if reason == UPSTREAM_REFUSED and status in _OF_OPENAI:
+        return _OF_OPENAI[status]
+    return BY_REASON.get(reason) or BY_STATUS.get(status, BY_STATUS[StatusCode.UNKNOWN])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from svc_runtime.tls_files import TLSFiles
@@ -83,6 +83,23 @@ class Authority:
         )
 
 
+def short_key_pair(end: datetime) -> Pair:
+    """Return a pair whose halves belong together, and which OpenSSL does not take."""
+    key = rsa.generate_private_key(65537, 1024)  # noqa: S505 - the short key is the point
+    name = _name("short")
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(end - 48 * _HOUR)
+        .not_valid_after(end)
+        .sign(key, hashes.SHA256())
+    )
+    return Pair(certificate.public_bytes(Encoding.PEM), _pem_of(key))
+
+
 def write(folder: Path, pair: Pair, ca: bytes) -> TLSFiles:
     """Write the three files of a TLS endpoint into *folder*, each at once."""
     files = TLSFiles(folder / "tls.pem", folder / "tls.key", folder / "ca.pem")
@@ -104,7 +121,7 @@ def serial_of(pem: bytes) -> int:
     return x509.load_pem_x509_certificates(pem)[0].serial_number
 
 
-def _pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _pem_of(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 

@@ -1,7 +1,42 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use, and the order of the session."""
 
 from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
 
 from tests.openbao_fixture import canary_key, openbao
 
 __all__ = ["canary_key", "openbao"]
+
+_LAST = "test_canary.py"
+_CAPTURED = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def captured_output(pytestconfig: pytest.Config) -> list[str]:
+    """What every test so far printed, logged, and told of its failure."""
+    return pytestconfig.stash[_CAPTURED]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin to collect what tests print."""
+    config.stash[_CAPTURED] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the search for the canary key come last: it judges what all other tests left."""
+    items.sort(key=lambda item: item.path.name == _LAST)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep what the test printed and logged."""
+    report = yield
+    captured = item.config.stash[_CAPTURED]
+    captured += [content for _, content in report.sections]
+    captured.append(report.longreprtext)
+    return report

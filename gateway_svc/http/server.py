@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-
 from typing import Final
 
 from aiohttp import web
@@ -13,7 +12,9 @@ from gateway_svc.http.front import HTTPFront
 from svc_runtime.service_error import InvalidFieldError
 
 _FIRST_SERVER_ERROR: Final = 500
-_MALFORMED_RULE: Final = "must be well-formed HTTP/1.1, with lines of at most 8190 bytes"
+# Of a header: a token of 16 KiB, the most that is verified, and room for its name.
+_MAX_HEADER_BYTES: Final = 17 * 1024
+_MALFORMED_RULE: Final = "must be well-formed HTTP/1.1, with headers of at most 17 KiB each"
 
 
 class HTTPServer:
@@ -34,7 +35,12 @@ class HTTPServer:
             OSError: The address cannot be listened on.
         """
         # handler_cancellation: an app that goes away ends its request to OpenAI at once.
-        server = _Server(self._front.handle, handler_cancellation=True, access_log=None)
+        server = _Server(
+            self._front.handle,
+            handler_cancellation=True,
+            access_log=None,
+            max_field_size=_MAX_HEADER_BYTES,
+        )
         self._runner = web.ServerRunner(server)
         await self._runner.setup()
         site = web.TCPSite(

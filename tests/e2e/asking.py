@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import grpc
+
 from keyturn.gateway.v1 import chat_completion_service_pb2 as chat_service_pb
 from keyturn.gateway.v1.chat_completion_service_pb2_grpc import ChatCompletionServiceStub
-
 from tests.e2e.clients import DEADLINE_SECONDS, Clients, metadata, parameters
 
 SERVED = "SERVED"

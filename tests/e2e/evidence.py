@@ -1,4 +1,4 @@
-"""What happened, from those who cannot be talked into it: Vault's audit log, the stand-in's record."""
+"""What happened, by Vault's audit log and by the record of the stand-in for OpenAI."""
 
 from __future__ import annotations
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import grpc
 from google.protobuf.message import Message
+
 from keyturn.keyvault.v1 import grant_pb2 as grant_pb
 from keyturn.keyvault.v1 import grant_service_pb2 as grants_pb
 from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_service_pb2 as keys_pb
 from keyturn.keyvault.v1.grant_service_pb2_grpc import GrantServiceStub
 from keyturn.keyvault.v1.key_service_pb2_grpc import KeyServiceStub
-
 from keyturn_cli.local.layout import DEMO_APP
 from keyturn_cli.standin.standin_keys import KeyKind, make_key
 from svc_runtime.secret_bytes import SecretBytes
@@ -59,11 +59,14 @@ class Owner:
     async def create_key(self, name: str, api_key: SecretBytes) -> key_pb.Key:
         """Give a new key into custody."""
         request = keys_pb.CreateKeyRequest(name=name, api_key=api_key.expose())
-        return (await self.call("CreateKey", request)).key
+        response: keys_pb.CreateKeyResponse = await self.call("CreateKey", request)
+        return response.key
 
     async def get_key(self, name: str) -> key_pb.Key:
         """Return a key's record."""
-        return (await self.call("GetKey", keys_pb.GetKeyRequest(name=name))).key
+        request = keys_pb.GetKeyRequest(name=name)
+        response: keys_pb.GetKeyResponse = await self.call("GetKey", request)
+        return response.key
 
     async def list_keys(self, parent: str) -> list[str]:
         """Return the names of an owner's keys."""
@@ -73,7 +76,8 @@ class Owner:
     async def rotate_key(self, name: str, api_key: SecretBytes) -> key_pb.Key:
         """Replace a key's plaintext."""
         request = keys_pb.RotateKeyRequest(name=name, api_key=api_key.expose())
-        return (await self.call("RotateKey", request)).key
+        response: keys_pb.RotateKeyResponse = await self.call("RotateKey", request)
+        return response.key
 
     async def delete_key(self, name: str) -> None:
         """Destroy a key."""
@@ -90,7 +94,8 @@ class Owner:
         """Grant *app* the use of *key*, without limits unless *terms* say some."""
         grant = grant_pb.Grant(app=app, models=models, endpoints=endpoints, **terms)
         request = grants_pb.CreateGrantRequest(parent=key, grant=grant)
-        return (await self.call("CreateGrant", request)).grant
+        response: grants_pb.CreateGrantResponse = await self.call("CreateGrant", request)
+        return response.grant
 
     async def list_grants(self, key: str) -> list[grant_pb.Grant]:
         """Return a key's grants."""
@@ -99,8 +104,9 @@ class Owner:
 
     async def revoke_grant(self, name: str) -> grant_pb.Grant:
         """Withdraw a grant."""
-        return (await self.call("RevokeGrant", grants_pb.RevokeGrantRequest(name=name))).grant
-
+        request = grants_pb.RevokeGrantRequest(name=name)
+        response: grants_pb.RevokeGrantResponse = await self.call("RevokeGrant", request)
+        return response.grant
 
 
 @dataclass(frozen=True)
@@ -156,9 +162,7 @@ def sign_in(clients: Clients, person: str) -> Owner:
     )
     visitor = clients.stack.openbao.client()
     visitor.token = ""
-    login = visitor.write_data(
-        f"auth/{_PEOPLE_MOUNT}/login/{person}", data={"password": password}
-    )
+    login = visitor.write_data(f"auth/{_PEOPLE_MOUNT}/login/{person}", data={"password": password})
     visitor.token = login["auth"]["client_token"]
     token = visitor.read("identity/oidc/token/keyturn-owner")["data"]["token"]
     return Owner(clients, token)

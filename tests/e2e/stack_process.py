@@ -137,7 +137,7 @@ def pid_files(home: Path) -> list[str]:
 @contextmanager
 def standin(record: Path) -> Iterator[str]:
     """Run a stand-in for OpenAI that writes *record*; yield its base URL."""
-    command = [sys.executable, "-m", "keyturn_cli.standin", "--record", record]
+    command: list[str | Path] = [sys.executable, "-m", "keyturn_cli.standin", "--record", record]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import grpc
 import pytest
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from keyturn.keyvault.v1 import grant_pb2 as grant_pb
 from keyturn.keyvault.v1 import grant_service_pb2 as grants_pb
 from keyturn.keyvault.v1 import key_service_pb2 as keys_pb
-
 from keyturn_cli.local.layout import DEMO_APP
 from keyturn_cli.standin.standin_keys import make_key
 from svc_runtime.error_details import field_violation_of, metadata_of
@@ -58,7 +59,7 @@ BAD_NAMES = {
     "64 characters": "users/alice/keys/" + "a" * 64,
     "very long": "users/alice/keys/" + "a" * 100_000,
 }
-GRANT = {"app": DEMO_APP, "models": ["*"], "endpoints": ["*"]}
+GRANT: dict[str, Any] = {"app": DEMO_APP, "models": ["*"], "endpoints": ["*"]}
 
 
 def _past() -> Timestamp:
@@ -199,7 +200,7 @@ async def test_a_grant_that_is_none_is_not_revoked(
 
 @pytest.mark.parametrize(("terms", "field", "rule"), BAD_GRANTS.values(), ids=BAD_GRANTS)
 async def test_terms_that_break_a_rule_are_not_granted(
-    clients: Clients, key: OwnedKey, terms: dict[str, object], field: str, rule: str
+    clients: Clients, key: OwnedKey, terms: dict[str, Any], field: str, rule: str
 ) -> None:
     grant = grant_pb.Grant(**{**GRANT, **terms})
     request = grants_pb.CreateGrantRequest(parent=key.name, grant=grant)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from typing import Any
 
 import grpc
 import pytest
 from google.protobuf.struct_pb2 import Struct, Value
+
 from keyturn.gateway.v1 import chat_completion_pb2 as chat_pb
 from keyturn.gateway.v1 import chat_completion_service_pb2 as chat_service_pb
 from keyturn.gateway.v1.chat_completion_service_pb2_grpc import ChatCompletionServiceStub
-
 from keyturn_cli.standin.standin_keys import KeyKind
 from svc_runtime.error_details import metadata_of
 from tests.e2e.asking import ask
@@ -58,7 +59,7 @@ async def _stream(
             chunks.append(response.chunk)
 
 
-def _options(**fields: object) -> Struct:
+def _options(**fields: Any) -> Struct:  # noqa: ANN401 - any JSON
     options = Struct()
     options.update(fields)
     return options
@@ -94,7 +95,7 @@ async def test_the_receipt_names_key_version_and_grant_before_and_after_a_stream
             timeout=DEADLINE_SECONDS,
             metadata=metadata(key.name, request_id),
         )
-        receipt = dict(await call.initial_metadata())
+        receipt = {k: str(v) for k, v in await call.initial_metadata()}
         clients.keep(*[response async for response in call])
         trailer = dict(await call.trailing_metadata())
 
@@ -280,7 +281,7 @@ async def test_a_stream_that_openai_cuts_off_ends_in_an_error(
     ],
 )
 async def test_a_call_outside_of_the_grant_is_refused_and_says_which_limit(
-    clients: Clients, terms: dict[str, object], reason: str
+    clients: Clients, terms: dict[str, Any], reason: str
 ) -> None:
     limited = await give_key(clients, "limited", **terms)
 

@@ -205,18 +205,25 @@ async def test_the_first_piece_of_a_stream_is_here_before_the_last_is_made(
     assert rest.endswith(b"data: [DONE]\n\n")
 
 
+async def _read_whole(
+    clients: Clients, key: OwnedKey, question: dict[str, object]
+) -> aiohttp.ClientResponse:
+    async with (
+        clients.http(token=clients.env["KEYTURN_APP_TOKEN"]) as http,
+        http.post(CHAT, json=question, headers=_named(key)) as response,
+    ):
+        clients.keep(dict(response.headers), response.status)
+        clients.keep(await response.content.read())
+    return response
+
+
 @pytest.mark.parametrize("question", [QUESTION, STREAM], ids=["whole", "stream"])
 async def test_an_answer_that_openai_cuts_off_does_not_end_well(
     clients: Clients, key: OwnedKey, question: dict[str, object]
 ) -> None:
-    async with clients.http(token=clients.env["KEYTURN_APP_TOKEN"]) as http:
-        with pytest.raises(aiohttp.ClientError) as caught:
-            async with http.post(
-                CHAT, json={**question, "model": "gpt-4o-cut"}, headers=_named(key)
-            ) as response:
-                clients.keep(dict(response.headers))
-                response.raise_for_status()
-                clients.keep(await response.content.read())
+    assert (await _read_whole(clients, key, question)).status == 200
+    with pytest.raises(aiohttp.ClientError) as caught:
+        await _read_whole(clients, key, {**question, "model": "gpt-4o-cut"})
 
     clients.keep(caught.value)
 

@@ -352,7 +352,7 @@ def _end(up: LocalUp, processes: list[Process]) -> Ended:
 
 def _sourced(env_file: Path) -> dict[str, str]:
     """Return what a shell exports once it has read *env_file*."""
-    command = ["/bin/sh", "-euc", '. "$0"; exec env -0', env_file]
+    command: list[str | Path] = ["/bin/sh", "-euc", '. "$0"; exec env -0', env_file]
     exported = subprocess.run(command, env={}, capture_output=True, check=True).stdout.decode()
     pairs = (line.partition("=") for line in exported.split("\0") if line)
     return {name: value for name, _, value in pairs}

@@ -8,7 +8,7 @@ from typing import Any
 
 import openai
 import pytest
-from openai.types.chat import ChatCompletionMessageParam
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 from keyturn_cli.standin.standin_keys import KeyKind
 from tests.e2e.clients import Clients, new_request_id
@@ -225,11 +225,16 @@ def test_a_failure_of_openai_raises_internal_server_error(
     assert caught.value.type == "server_error"
 
 
+def _chunks(clients: Clients, key: OwnedKey, model: str) -> list[ChatCompletionChunk]:
+    with _sdk(clients, key.name) as sdk:
+        return list(sdk.chat.completions.create(model=model, messages=MESSAGES, stream=True))
+
+
 def test_a_stream_that_openai_cuts_off_raises_in_place_of_ending(
     clients: Clients, key: OwnedKey
 ) -> None:
-    with _sdk(clients, key.name) as sdk, pytest.raises(openai.APIConnectionError) as caught:
-        stream = sdk.chat.completions.create(model="gpt-4o-cut", messages=MESSAGES, stream=True)
-        clients.keep(*stream)
+    assert _chunks(clients, key, "gpt-4o")[-1].choices[0].finish_reason == "stop"
+    with pytest.raises(openai.APIConnectionError) as caught:
+        _chunks(clients, key, "gpt-4o-cut")
 
     clients.keep(caught.value)

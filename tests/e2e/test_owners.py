@@ -10,11 +10,11 @@ import grpc
 import hvac.exceptions
 import pytest
 from google.protobuf.message import Message
+
 from keyturn.keyvault.v1 import grant_pb2 as grant_pb
 from keyturn.keyvault.v1 import grant_service_pb2 as grants_pb
 from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_service_pb2 as keys_pb
-
 from keyturn_cli.local.layout import DEMO_APP
 from keyturn_cli.standin.standin_keys import make_key
 from svc_runtime.error_details import metadata_of, reason_of
@@ -217,9 +217,7 @@ async def test_somebody_else_is_refused_alike_whether_or_not_the_key_exists(
     assert existing == await _failure(bob, rpc, "teams/nobodys/keys/x")
 
 
-async def test_what_somebody_else_tried_has_changed_nothing(
-    clients: Clients, bob: Owner
-) -> None:
+async def test_what_somebody_else_tried_has_changed_nothing(clients: Clients, bob: Owner) -> None:
     kept = await give_key(clients, "tried")
     before = (await alice(clients).get_key(kept.name), await alice(clients).list_grants(kept.name))
     for rpc in _requests_about(kept.name):

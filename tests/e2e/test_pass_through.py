@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import grpc
 import pytest
+
 from keyturn.gateway.v1 import pass_through_service_pb2 as pass_pb
 from keyturn.gateway.v1.pass_through_service_pb2_grpc import PassThroughServiceStub
-
 from keyturn_cli.standin.standin_keys import KeyKind
 from svc_runtime.error_details import metadata_of
 from tests.e2e.clients import DEADLINE_SECONDS, Clients, metadata
@@ -32,7 +34,10 @@ def key(clients: Clients) -> OwnedKey:
 
 
 async def _call(
-    clients: Clients, key: OwnedKey, *more: tuple[str, str], **request: object
+    clients: Clients,
+    key: OwnedKey,
+    *more: tuple[str, str],
+    **request: Any,  # noqa: ANN401 - as _request
 ) -> pass_pb.CallResponse:
     async with clients.gateway() as channel:
         response = await PassThroughServiceStub(channel).Call(
@@ -44,12 +49,20 @@ async def _call(
     return response
 
 
-def _request(**fields: object) -> pass_pb.UpstreamRequest:
-    headers = fields.pop("headers", {})
-    assert isinstance(headers, dict)
+def _request(
+    *,
+    method: str = "POST",
+    path: str = "chat/completions",
+    query: str = "",
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+) -> pass_pb.UpstreamRequest:
     return pass_pb.UpstreamRequest(
-        **{"method": "POST", "path": "chat/completions", **fields},
-        headers=[pass_pb.Header(name=name, value=value) for name, value in headers.items()],
+        method=method,
+        path=path,
+        query=query,
+        body=body,
+        headers=[pass_pb.Header(name=name, value=value) for name, value in (headers or {}).items()],
     )
 
 

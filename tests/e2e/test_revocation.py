@@ -1,4 +1,4 @@
-"""What an owner takes back is gone from the very next request, on every replica of both services."""
+"""What an owner takes back is gone from the very next request, on every replica."""
 
 from __future__ import annotations
 

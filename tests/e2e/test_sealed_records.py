@@ -9,9 +9,9 @@ from typing import Any
 
 import grpc
 import pytest
+
 from keyturn.gateway.v1 import chat_completion_service_pb2 as chat_service_pb
 from keyturn.gateway.v1.chat_completion_service_pb2_grpc import ChatCompletionServiceStub
-
 from svc_runtime.error_details import reason_of
 from tests.e2e.asking import SERVED, ask, ask_over_http
 from tests.e2e.clients import DEADLINE_SECONDS, Clients, metadata, new_request_id, parameters

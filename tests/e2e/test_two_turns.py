@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+
 from keyturn.gateway.v1 import chat_completion_service_pb2 as chat_service_pb
 from keyturn.gateway.v1 import pass_through_service_pb2 as pass_pb
 from keyturn.gateway.v1.chat_completion_service_pb2_grpc import ChatCompletionServiceStub
 from keyturn.gateway.v1.pass_through_service_pb2_grpc import PassThroughServiceStub
-
 from keyturn_cli.local.layout import DEMO_APP
 from tests.e2e.asking import SERVED, ask, ask_over_http
 from tests.e2e.clients import DEADLINE_SECONDS, Clients, metadata, new_request_id, parameters

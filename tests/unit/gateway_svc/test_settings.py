@@ -99,7 +99,7 @@ def test_an_upstream_over_http_is_accepted_on_loopback_when_asked_for(
         "http://user@127.0.0.1/v1",
         "http://[canary/v1",
         "ftp://127.0.0.1/v1",
-        "https://user:canary@api.openai.com/v1",
+        "https://user:canary@api.openai.com/v1",  # pragma: allowlist secret
         "https://api.openai.com/v1?key=canary",
         "https://api.openai.com/v1#x",
         "https:///v1",

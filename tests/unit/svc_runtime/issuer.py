@@ -103,7 +103,7 @@ class Issuer:
     async def _answer(self, _request: web.BaseRequest) -> web.Response:
         self.fetch_count += 1
         body = self.body if self.body is not None else json.dumps({"keys": self.keys}).encode()
-        headers = {"location": "/elsewhere"} if self.status // 100 == 3 else {}  # noqa: PLR2004
+        headers = {"location": "/elsewhere"} if self.status // 100 == 3 else {}
         return web.Response(body=body, status=self.status, headers=headers)
 
 

@@ -47,7 +47,7 @@ class _Server:
 async def _serving(ca: Authority, name: str = SERVER_NAME, port: int = 0) -> AsyncIterator[_Server]:
     served, pair = _Server(), ca.issue(dns=[name])
     server = grpc.aio.server()
-    handlers = {
+    handlers: dict[str, Any] = {
         "Serial": grpc.unary_unary_rpc_method_handler(served.tell),
         "Held": grpc.unary_unary_rpc_method_handler(served.hold),
     }

@@ -18,6 +18,7 @@ from tests.fakes.fake_clock import FakeClock
 METHOD = "/test.Peer/Serial"
 APP = "spiffe://example.org/app/billing"
 MakeCredentials = Callable[[TLSFilesWatcher], grpc.ServerCredentials]
+
 Context = Any  # grpc.aio.ServicerContext, which only its stub makes generic
 
 
@@ -44,7 +45,7 @@ async def _tell_peer(_request: bytes, context: Context) -> bytes:
 @asynccontextmanager
 async def _serving(credentials: grpc.ServerCredentials) -> AsyncIterator[int]:
     server = grpc.aio.server()
-    handler = grpc.unary_unary_rpc_method_handler(_tell_peer)
+    handler: Any = grpc.unary_unary_rpc_method_handler(_tell_peer)
     server.add_generic_rpc_handlers(
         [grpc.method_handlers_generic_handler("test.Peer", {"Serial": handler})]
     )
@@ -81,18 +82,22 @@ async def test_a_client_with_a_certificate_of_the_ca_is_let_in(
     watcher: TLSFilesWatcher, ca: Authority
 ) -> None:
     client = ca.issue(uris=[APP])
-    async with _serving(mtls_server_credentials(watcher)) as port:
-        async with _channel(port, ca.pem, client) as channel:
-            assert serial_of(await _call(channel)) == client.serial
+    async with (
+        _serving(mtls_server_credentials(watcher)) as port,
+        _channel(port, ca.pem, client) as channel,
+    ):
+        assert serial_of(await _call(channel)) == client.serial
 
 
 async def test_a_client_without_a_certificate_is_not_let_in(
     watcher: TLSFilesWatcher, ca: Authority
 ) -> None:
-    async with _serving(mtls_server_credentials(watcher)) as port:
-        async with _channel(port, ca.pem) as channel:
-            with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await _call(channel)
+    async with (
+        _serving(mtls_server_credentials(watcher)) as port,
+        _channel(port, ca.pem) as channel,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await _call(channel)
 
     assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
 
@@ -100,10 +105,12 @@ async def test_a_client_without_a_certificate_is_not_let_in(
 async def test_a_client_with_a_certificate_of_another_ca_is_not_let_in(
     watcher: TLSFilesWatcher, ca: Authority
 ) -> None:
-    async with _serving(mtls_server_credentials(watcher)) as port:
-        async with _channel(port, ca.pem, Authority().issue(uris=[APP])) as channel:
-            with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await _call(channel)
+    async with (
+        _serving(mtls_server_credentials(watcher)) as port,
+        _channel(port, ca.pem, Authority().issue(uris=[APP])) as channel,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await _call(channel)
 
     assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
 
@@ -111,9 +118,11 @@ async def test_a_client_with_a_certificate_of_another_ca_is_not_let_in(
 async def test_a_listener_for_tokens_asks_for_no_certificate(
     watcher: TLSFilesWatcher, ca: Authority
 ) -> None:
-    async with _serving(tls_server_credentials(watcher)) as port:
-        async with _channel(port, ca.pem) as channel:
-            assert await _call(channel) == b""
+    async with (
+        _serving(tls_server_credentials(watcher)) as port,
+        _channel(port, ca.pem) as channel,
+    ):
+        assert await _call(channel) == b""
 
 
 @pytest.mark.parametrize("make", [mtls_server_credentials, tls_server_credentials])

@@ -10,21 +10,18 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from structlog.testing import capture_logs
 from yarl import URL
 
 from svc_runtime import http_tls
 from svc_runtime.http_tls import peer_spiffe_id, server_ssl_context
 from svc_runtime.tls_files import TLSFilesError, TLSFilesWatcher
-from tests.certs import Authority, Pair, replace, serial_of, write
+from tests.certs import Authority, Pair, replace, serial_of, short_key_pair, write
 from tests.fakes.fake_clock import START, FakeClock
 
 APP = "spiffe://example.org/app/billing"
 NOBODY = "nobody"
+_HOUR = timedelta(hours=1)
 
 
 @pytest.fixture(name="ca")
@@ -247,26 +244,6 @@ def test_the_key_leaves_no_file_behind(
     assert list(folder.iterdir()) == []
 
 
-def _pair_of_a_short_key() -> Pair:
-    """Return a pair that parses and matches, and that OpenSSL does not take."""
-    key = rsa.generate_private_key(65537, 1024)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "short")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(START - timedelta(hours=1))
-        .not_valid_after(START + timedelta(hours=1))
-        .sign(key, hashes.SHA256())
-    )
-    return Pair(
-        certificate.public_bytes(Encoding.PEM),
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-    )
-
-
 async def test_a_certificate_that_openssl_refuses_does_not_replace_one_that_serves(
     url: str,
     ca: Authority,
@@ -275,7 +252,7 @@ async def test_a_certificate_that_openssl_refuses_does_not_replace_one_that_serv
     client_context: Callable[..., ssl.SSLContext],
 ) -> None:
     before, mended = await _served_serial(url, client_context(ca)), ca.server()
-    write(tmp_path, _pair_of_a_short_key(), ca.pem)
+    write(tmp_path, short_key_pair(end=START + _HOUR), ca.pem)
     clock.advance(1)
     with capture_logs() as logs:
         during = [await _served_serial(url, client_context(ca)) for _ in range(2)]
@@ -310,7 +287,9 @@ async def test_a_lack_of_room_for_the_key_delays_the_change_and_ends_no_handshak
 def test_a_process_does_not_start_with_a_certificate_that_openssl_refuses(
     ca: Authority, tmp_path: Path
 ) -> None:
-    watcher = TLSFilesWatcher(write(tmp_path, _pair_of_a_short_key(), ca.pem), FakeClock())
+    watcher = TLSFilesWatcher(
+        write(tmp_path, short_key_pair(end=START + _HOUR), ca.pem), FakeClock()
+    )
 
     with pytest.raises(TLSFilesError, match="OpenSSL does not take it"):
         server_ssl_context(watcher)

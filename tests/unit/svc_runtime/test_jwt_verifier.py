@@ -4,7 +4,6 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import jwt
 import pytest
@@ -24,6 +23,7 @@ from tests.unit.svc_runtime.issuer import (
     NOW,
     RSA,
     Issuer,
+    PrivateKey,
     assemble,
     claims,
     jwk,
@@ -101,7 +101,7 @@ def _deep(part: int) -> SecretBytes:
     [(RSA, "RS256", "rsa"), (EC, "ES256", "ec"), (ED, "EdDSA", "ed")],
 )
 async def test_a_good_token_says_what_it_says(
-    verifier: JWTVerifier, key: Any, algorithm: str, key_id: str
+    verifier: JWTVerifier, key: PrivateKey, algorithm: str, key_id: str
 ) -> None:
     token = sign(claims(extra="more"), key, algorithm=algorithm, key_id=key_id)
 

@@ -18,10 +18,13 @@ from tests.fakes.fake_clock import START, FakeClock
 
 CA = Authority()
 # A PKCS#8 key whose algorithm (1.2.3.4) nobody knows, as a platform of tomorrow may write one.
-UNKNOWN_ALGORITHM = b"""-----BEGIN PRIVATE KEY-----
+UNKNOWN_ALGORITHM = (
+    b"-----BEGIN "
+    b"""PRIVATE KEY-----
 MBACAQAwBwYDKgMEBQAEAgQA
 -----END PRIVATE KEY-----
 """
+)
 
 
 def _pair(end_hours: float = 1.0) -> Pair:
