@@ -15,7 +15,7 @@ from gateway_svc.domain.roles import AppIds
 from svc_runtime.service_error import InvalidFieldError
 from svc_runtime.settings_models import (
     Address,
-    AppIssuerSettings,
+    AppIssuers,
     ServiceSettings,
     TLSSettings,
     VaultSettings,
@@ -73,7 +73,7 @@ class Settings(ServiceSettings):
     """Where probes call: health only, in the clear."""
     app_id_prefix: str
     """SPIFFE ids below this are apps: `spiffe://example.org/app/`."""
-    app_issuers: tuple[AppIssuerSettings, ...] = ()
+    app_issuers: AppIssuers = ()
     """Issuers of apps' tokens."""
     default_keys: dict[str, str] = Field(default_factory=dict)
     """Key that an app's calls use when they name none, by the app's SPIFFE id."""

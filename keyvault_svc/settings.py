@@ -12,7 +12,7 @@ from keyvault_svc.domain.leasing import DEFAULT_LEASE_SECONDS, MAX_LEASE_SECONDS
 from svc_runtime.settings_models import (
     HTTPSURL,
     Address,
-    AppIssuerSettings,
+    AppIssuers,
     IssuerSettings,
     ServiceSettings,
     TLSSettings,
@@ -28,7 +28,9 @@ def _spiffe_id(raw: str) -> str:
 class PeopleSettings(IssuerSettings):
     """The issuer of ID tokens for people, and the claims that tell who they are."""
 
-    name_claim: str = "preferred_username"
+    name_claim: Annotated[str, Field(min_length=1)]
+    """The claim that names the owner, `users/<name>`. It must be one that its bearer cannot change:
+    at many issuers `preferred_username` and `email` are not."""
     groups_claim: str = "groups"
 
 
@@ -70,7 +72,7 @@ class Settings(ServiceSettings):
     tls: TLSSettings
     vault: VaultSettings
     people: PeopleSettings
-    app_issuers: tuple[AppIssuerSettings, ...] = ()
+    app_issuers: AppIssuers = ()
     """Issuers of apps' own tokens, which gateways pass on as proof."""
     lease_seconds: Annotated[int, Field(ge=1, le=MAX_LEASE_SECONDS)] = DEFAULT_LEASE_SECONDS
     settle_within_seconds: Annotated[int, Field(ge=1, le=7200)] = 960

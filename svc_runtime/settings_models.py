@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
@@ -67,6 +67,15 @@ class AppIssuerSettings(IssuerSettings):
     """One issuer of tokens for apps. `app_claim` holds the app's SPIFFE ID."""
 
     app_claim: str = "sub"
+
+
+def _distinct(issuers: tuple[AppIssuerSettings, ...]) -> tuple[AppIssuerSettings, ...]:
+    if len({issuer.issuer for issuer in issuers}) != len(issuers):
+        raise ValueError("an issuer must stand there once")
+    return issuers
+
+
+AppIssuers = Annotated[tuple[AppIssuerSettings, ...], AfterValidator(_distinct)]
 
 
 class ServiceSettings(BaseSettings):

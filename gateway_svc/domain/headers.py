@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -13,7 +14,8 @@ Headers = tuple[tuple[str, str], ...]
 _REQUEST: Final = frozenset(
     {"accept", "accept-language", "content-type", "idempotency-key", "openai-beta", "user-agent"}
 )
-_REQUEST_PREFIX: Final = "x-stainless-"  # the OpenAI SDKs' telemetry and retry count
+# The OpenAI SDKs' telemetry and retry count.
+_REQUEST_FAMILY: Final = re.compile(r"x-stainless-[a-z0-9-]{1,64}")
 
 # From OpenAI. Never: `set-cookie`, and `openai-organization` and `openai-project`, which say
 # whose account the key is of.
@@ -31,13 +33,14 @@ _RESPONSE: Final = frozenset(
         "x-should-retry",
     }
 )
-_RESPONSE_PREFIX: Final = "x-ratelimit-"
+_RESPONSE_FAMILY: Final = re.compile(r"x-ratelimit-[a-z0-9-]{1,64}")
+_VALUE: Final = re.compile(r"[\t\x20-\x7e]{0,4096}")
 
 
 def may_pass_to_openai(name: str) -> bool:
     """Tell whether the app's header *name* is sent on."""
     lower = name.lower()
-    return lower in _REQUEST or lower.startswith(_REQUEST_PREFIX)
+    return lower in _REQUEST or _REQUEST_FAMILY.fullmatch(lower) is not None
 
 
 def request_headers(headers: Iterable[tuple[str, str]]) -> Headers:
@@ -46,11 +49,15 @@ def request_headers(headers: Iterable[tuple[str, str]]) -> Headers:
 
 
 def response_headers(headers: Iterable[tuple[str, str]]) -> Headers:
-    """Return those of OpenAI's headers that the app gets."""
+    """Return those of OpenAI's headers that the app gets.
+
+    A value that is not plain text is left out: gRPC could not carry it.
+    """
     return tuple(
         (name.lower(), value)
         for name, value in headers
-        if name.lower() in _RESPONSE or name.lower().startswith(_RESPONSE_PREFIX)
+        if (name.lower() in _RESPONSE or _RESPONSE_FAMILY.fullmatch(name.lower()))
+        and _VALUE.fullmatch(value)
     )
 
 

@@ -25,6 +25,9 @@ _SEND_SECONDS: Final = 5.0
 # service itself, at its reservation.
 _MAX_WAITING: Final = 100_000
 
+_MAX_ID: Final = 256  # characters of OpenAI's id that the contract takes; it is for reading only
+_REFUSALS: Final = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED})
+
 _OUTCOME: Final = {
     LeaseOutcome.SERVED: lease_pb.LEASE_OUTCOME_SERVED,
     LeaseOutcome.KEY_REJECTED: lease_pb.LEASE_OUTCOME_KEY_REJECTED,
@@ -44,6 +47,7 @@ class SettlementQueue:
         self._channel = channel
         self._waiting: deque[LeaseSettlement] = deque()
         self._lost_count = 0
+        self._batch = _BATCH
         self._is_wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -83,21 +87,26 @@ class SettlementQueue:
                 self._lost_count = 0
 
     async def _send_batch(self) -> bool:
-        """Send what fits into one call; return whether it is done with."""
-        batch = [self._waiting[i] for i in range(min(_BATCH, len(self._waiting)))]
+        """Send what fits into one call; return whether the key service took or refused it."""
+        batch = [self._waiting[i] for i in range(min(self._batch, len(self._waiting)))]
         stub = KeyLeaseServiceStub(self._channel.channel())
         request = lease_pb.SettleLeaseRequest(settlements=[_message(s) for s in batch])
         try:
             await stub.SettleLease(request, timeout=_SEND_SECONDS)
         except grpc.aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
+            if error.code() not in _REFUSALS:
                 return False
-            # Repeating what the key service finds malformed would block the queue for ever.
-            _log.error("settlements_refused", count=len(batch))
+            if len(batch) > 1:
+                # One of them is malformed, or they are too large together: find out which.
+                self._batch = len(batch) // 2
+                return True
+            # To repeat what the key service cannot take would block the queue for ever.
+            _log.error("settlement_refused", lease=batch[0].lease_id, code=error.code().name)
         for settlement in batch:
             # Taken off by identity: a full queue may have dropped its oldest meanwhile.
             if self._waiting and self._waiting[0] is settlement:
                 self._waiting.popleft()
+        self._batch = min(self._batch * 2, _BATCH)
         return True
 
 
@@ -112,5 +121,5 @@ def _message(settlement: LeaseSettlement) -> lease_pb.LeaseSettlement:
         input_tokens=settlement.input_tokens,
         output_tokens=settlement.output_tokens,
         http_status=settlement.http_status,
-        openai_request_id=settlement.openai_request_id,
+        openai_request_id=settlement.openai_request_id[:_MAX_ID],
     )

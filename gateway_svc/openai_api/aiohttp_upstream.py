@@ -12,6 +12,7 @@ from aiohttp import (
     ClientResponse,
     ClientSession,
     ClientTimeout,
+    ConnectionTimeoutError,
     DummyCookieJar,
     TCPConnector,
 )
@@ -99,9 +100,11 @@ class AiohttpUpstream:
                 allow_redirects=False,
                 timeout=ClientTimeout(total=timeout_seconds, sock_connect=_CONNECT_SECONDS),
             )
+        except ConnectionTimeoutError:  # a time-out of the connection, not of the call
+            failure = UpstreamUnavailableError()
         except TimeoutError:
             failure = UpstreamTimedOutError()
-        except (ClientError, OSError, ValueError):
+        except (ClientError, OSError):
             failure = UpstreamUnavailableError()
         # Here, not inside `except`: what aiohttp raises holds the request.
         raise failure

@@ -29,6 +29,8 @@ def key_service_settings(
             "vault.approle": _approle(layout, "keyvault-svc"),
             "people": {
                 **_issuer(vault_address, vault_ca, "keyturn-owners"),
+                # The name of Vault's entity, which only an administrator can change.
+                "name_claim": "preferred_username",
             },
             "[app_issuers]": _app_issuer(vault_address, vault_ca),
             "bootstrap": {

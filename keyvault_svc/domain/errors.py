@@ -70,7 +70,8 @@ class TooManyGrantsError(ServiceError):
 
     reason = "TOO_MANY_GRANTS"
     public_message = (
-        "The key has 200 active grants, which is the limit. Revoke one that is not used."
+        "The key has 200 active grants, or 128 KiB of their terms, which is the limit. "
+        "Revoke one that is not used, or name fewer models, endpoints and networks."
     )
 
 

@@ -13,7 +13,7 @@ from svc_runtime.service_error import InvalidFieldError
 from svc_runtime.spiffe_id import SpiffeId
 
 EVERYTHING: Final = "*"
-MAX_ENTRIES: Final = 100  # per list of a grant; keeps a record far below Vault's 1 MiB entry limit
+MAX_ENTRIES: Final = 100  # per list of a grant
 
 # OpenAI's model names, fine-tuned ones included (`ft:gpt-4o:org::id`); a prefix may end in `*`.
 _MODEL: Final = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._:/-]{0,127})?\*?")
@@ -86,6 +86,12 @@ class GrantTerms:
             _parse_cidrs(source_cidrs),
             expire_time,
         )
+
+    @property
+    def size(self) -> int:
+        """Characters that the terms take in a record, with what JSON puts around an entry."""
+        entries = (str(self.app), *self.models, *self.endpoints, *map(str, self.source_cidrs))
+        return sum(len(entry) + len('"", ') for entry in entries)
 
     def allow_source(self, source: IPv4Address | IPv6Address) -> bool:
         """Tell whether a call may come from *source*."""

@@ -15,7 +15,11 @@ from keyvault_svc.domain.errors import (
 from keyvault_svc.domain.grant import Grant
 from keyvault_svc.domain.names import KeyName
 
-MAX_GRANTS: Final = 200  # per key; keeps a record far below Vault's 1 MiB entry limit
+MAX_GRANTS: Final = 200  # per key
+# Of the terms of all grants of a key together. With what is recorded beside the terms, and with
+# every grant revoked, a record stays below half of Vault's entry limit of 1 MiB: to revoke can
+# never fail for want of room.
+MAX_TERMS_CHARACTERS: Final = 128 * 1024
 
 
 class KeyState(StrEnum):
@@ -69,7 +73,8 @@ class KeyRecord:
 
         Raises:
             GrantExistsError: The app holds an active grant.
-            TooManyGrantsError: Every one of `MAX_GRANTS` is active.
+            TooManyGrantsError: Every one of `MAX_GRANTS` is active, or the terms of the active
+                ones have more than `MAX_TERMS_CHARACTERS`.
         """
         active = self.active_grants(now)
         if any(other.terms.app == grant.terms.app for other in active):
@@ -77,8 +82,12 @@ class KeyRecord:
         if len(active) >= MAX_GRANTS:
             raise TooManyGrantsError
         kept = list(self.grants)
-        while len(kept) >= MAX_GRANTS:
-            kept.remove(next(old for old in kept if not old.is_active(now)))
+        room = MAX_TERMS_CHARACTERS - grant.terms.size
+        while len(kept) >= MAX_GRANTS or sum(old.terms.size for old in kept) > room:
+            ended = next((old for old in kept if not old.is_active(now)), None)
+            if ended is None:
+                raise TooManyGrantsError
+            kept.remove(ended)
         return replace(self, grants=(*kept, grant))
 
     def without_consent(self, grant_id: str, now: datetime, revoker: str) -> KeyRecord:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from keyvault_svc.domain.roles import PERSON
 from svc_runtime.caller import Caller
 from svc_runtime.jwt_verifier import JWTVerifier
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import CallerUnverifiedError
+
+_MAX_NAME: Final = 256  # characters; it is recorded with everything that the person does
 
 
 class PeopleByToken:
@@ -27,7 +31,7 @@ class PeopleByToken:
         """
         verified = await self._verifier.verify(unverified_token)
         name = verified.claims.get(self._name_claim)
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME:
             raise CallerUnverifiedError
         groups = verified.claims.get(self._groups_claim)
         teams = groups if isinstance(groups, list) else []

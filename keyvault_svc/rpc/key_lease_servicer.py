@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Final
+
 from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
 from keyturn.keyvault.v1.key_lease_service_pb2_grpc import KeyLeaseServiceServicer
+from keyvault_svc.domain.lease import Lease, LeaseRequest
 from keyvault_svc.domain.leasing import KeyLeasing
 from keyvault_svc.domain.names import GrantName
 from keyvault_svc.lease_log import log_settlement
 from keyvault_svc.rpc.messages import lease_message, lease_request, settlements
 from svc_runtime.authentication import ServicerContext
 from svc_runtime.call_context import annotate
+from svc_runtime.vault.errors import VaultUnavailableError
+
+# What remains is for the answer's way back.
+_SHARE_OF_DEADLINE: Final = 0.9
 
 
 class KeyLeaseServicer(KeyLeaseServiceServicer):
@@ -22,18 +30,26 @@ class KeyLeaseServicer(KeyLeaseServiceServicer):
         self, request: lease_pb.AcquireLeaseRequest, context: ServicerContext
     ) -> lease_pb.AcquireLeaseResponse:
         """Decide on one request, and lease the key."""
-        del context
         wanted = lease_request(request)
         annotate(
             key=str(wanted.key), app=str(wanted.app), endpoint=wanted.endpoint, model=wanted.model
         )
-        lease = await self._leasing.acquire(wanted)
+        lease = await self._acquire(wanted, context.time_remaining() or 0.0)
         annotate(
             lease=lease.lease_id,
             grant=str(GrantName(lease.key, lease.grant_id)),
             key_version=lease.key_version,
         )
         return lease_pb.AcquireLeaseResponse(lease=lease_message(lease))
+
+    async def _acquire(self, wanted: LeaseRequest, seconds_left: float) -> Lease:
+        """Acquire a lease, and say that Vault is the problem before the gateway gives up."""
+        try:
+            async with asyncio.timeout(seconds_left * _SHARE_OF_DEADLINE):
+                return await self._leasing.acquire(wanted)
+        except TimeoutError:
+            pass
+        raise VaultUnavailableError
 
     async def SettleLease(
         self, request: lease_pb.SettleLeaseRequest, context: ServicerContext

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from ipaddress import ip_network
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -47,8 +48,23 @@ class _StoredRecord(_Stored):
     grants: list[_StoredGrant]
 
 
-def to_stored(record: KeyRecord) -> dict[str, object]:
-    """Return the JSON object to store for *record*."""
+class _Envelope(_Stored):
+    record: Annotated[str, Field(repr=False)]
+
+
+_FIELD: Final = "record"
+
+
+def to_stored(record: KeyRecord) -> dict[str, str]:
+    """Return what to store for *record*.
+
+    It is one string: OpenBao refuses a request with more than 1,000 strings, of which a record
+    with its grants can have more.
+    """
+    return {_FIELD: json.dumps(_to_object(record))}
+
+
+def _to_object(record: KeyRecord) -> dict[str, object]:
     return {
         "schema_version": 1,
         "name": str(record.name),
@@ -69,14 +85,14 @@ def from_stored(name: KeyName, stored: object, revision: int) -> KeyRecord:
     Args:
         name: The name that was asked for. A record that was copied to another name's path still
             says its own, and is refused here; Vault would refuse to open it besides.
-        stored: The stored JSON object.
+        stored: What is stored.
         revision: Its version in KV.
 
     Raises:
         KeyRecordUnreadableError: *stored* is no record of *name* that this version can read.
     """
     try:
-        record = _StoredRecord.model_validate(stored)
+        record = _StoredRecord.model_validate_json(_Envelope.model_validate(stored).record)
         grants = tuple(_grant_from_stored(grant) for grant in record.grants)
     except (ValidationError, ValueError):
         record, grants = None, ()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -32,13 +33,14 @@ def key(clients: Clients) -> OwnedKey:
 def _read(clients: Clients, name: str) -> Record:
     kv = clients.stack.openbao.client().secrets.kv.v2
     answer = kv.read_secret_version(name, mount_point=_MOUNT, raise_on_deleted_version=True)
-    return dict(answer["data"]["data"])
+    return cast("Record", json.loads(answer["data"]["data"]["record"]))
 
 
 def _write(clients: Clients, name: str, record: Record, *, over: int = 0) -> None:
     """Write *record*, over the version *over* of the one that is there."""
     kv = clients.stack.openbao.client().secrets.kv.v2
-    kv.create_or_update_secret(name, record, cas=over, mount_point=_MOUNT)
+    stored = {"record": json.dumps(record)}
+    kv.create_or_update_secret(name, stored, cas=over, mount_point=_MOUNT)
 
 
 def _copy_to_mallory(clients: Clients, key: OwnedKey, **changes: object) -> str:

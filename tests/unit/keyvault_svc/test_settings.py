@@ -27,6 +27,7 @@ secret_id_file = "secret-id"
 [people]
 issuer = "https://vault.example:8200/v1/identity/oidc"
 audience = "keyturn"
+name_claim = "sub"
 jwks_url = "https://vault.example:8200/v1/identity/oidc/.well-known/keys"
 {sections}
 """
@@ -51,10 +52,7 @@ def test_what_is_not_set_has_a_safe_default(tmp_path: Path) -> None:
     assert settings.lease_seconds == DEFAULT_LEASE_SECONDS
     assert settings.app_issuers == ()
     assert settings.bootstrap is None
-    assert (settings.people.name_claim, settings.people.groups_claim) == (
-        "preferred_username",
-        "groups",
-    )
+    assert settings.people.groups_claim == "groups"
 
 
 @pytest.mark.parametrize(

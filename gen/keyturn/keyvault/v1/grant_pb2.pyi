@@ -55,7 +55,7 @@ class Grant(_message.Message):
     @_builtins.property
     def endpoints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Endpoints that the app may call, as the path after `/v1/`: `chat/completions`. An entry covers
-        the paths below it; a single `*` is every endpoint, except those that answer with a credential
+        the paths below it, with every HTTP method, DELETE included; a single `*` is every endpoint, except those that answer with a credential
         of OpenAI's (`realtime/client_secrets`, `realtime/sessions`, `realtime/transcription_sessions`,
         `chatkit/sessions`), which must be named. 1 to 100 entries. Required.
         """
