@@ -125,11 +125,15 @@ async def test_a_vault_that_hangs_is_an_outage_before_the_deadline(clients: Clie
     with frozen(clients.stack.openbao.pid):
         heard = tuple(
             await asyncio.gather(
-                by_grpc(clients), by_http(clients), by_token(clients), by_owner(clients)
+                by_grpc(clients),
+                by_grpc(clients, seconds=2.0),
+                by_http(clients),
+                by_token(clients),
+                by_owner(clients),
             )
         )
 
-    assert heard == (VAULT_GONE, VAULT_GONE_HTTP, VAULT_GONE_HTTP, VAULT_GONE)
+    assert heard == (VAULT_GONE, VAULT_GONE, VAULT_GONE_HTTP, VAULT_GONE_HTTP, VAULT_GONE)
 
 
 async def test_a_vault_that_cannot_write_its_audit_log_is_an_outage(clients: Clients) -> None:

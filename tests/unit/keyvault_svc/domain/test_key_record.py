@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from keyvault_svc.domain.errors import GrantExistsError, GrantNotFoundError, TooManyGrantsError
 from keyvault_svc.domain.grant import Grant
-from keyvault_svc.domain.key_record import MAX_GRANTS, KeyRecord, SealedKey
+from keyvault_svc.domain.key_record import MAX_GRANTS, MAX_TERMS_CHARACTERS, KeyRecord, SealedKey
+from keyvault_svc.vault.record_format import to_stored
 from svc_runtime.spiffe_id import SpiffeId
 from tests.fakes.fake_clock import START
 from tests.unit.keyvault_svc.samples import BILLING, SEARCH, make_grant, make_record, make_terms
@@ -117,3 +119,33 @@ def test_revoking_twice_changes_nothing() -> None:
 def test_a_grant_that_is_not_there_cannot_be_revoked(record: KeyRecord) -> None:
     with pytest.raises(GrantNotFoundError):
         record.without_consent("f" * 16, START, "bob")
+
+
+def test_the_terms_of_all_active_grants_together_are_bounded() -> None:
+    large = make_terms(models=tuple(f"ft:gpt-4o:org::{number:0120}" for number in range(100)))
+    fitting = MAX_TERMS_CHARACTERS // large.size
+    first, *others = (
+        make_grant(i, replace(large, app=SpiffeId.parse(f"spiffe://example.org/app/{i:07}")))
+        for i in range(fitting)
+    )
+    record = make_record(first)
+    for grant in others:
+        record = record.with_grant(grant, START)
+
+    with pytest.raises(TooManyGrantsError):
+        record.with_grant(make_grant(fitting, replace(large, app=SEARCH)), START)
+
+
+def test_a_record_at_its_bounds_fits_into_vault_with_every_grant_revoked() -> None:
+    record = make_record()
+    grants = _grants_of_many_apps(MAX_GRANTS)
+    widest = MAX_TERMS_CHARACTERS // MAX_GRANTS
+    for grant in grants:
+        models = ("m" * (widest - grant.terms.size),)
+        wide = replace(grant, terms=replace(grant.terms, models=models), creator="ä" * 256)
+        record = record.with_grant(wide, START)
+    for grant in grants:
+        record = record.without_consent(grant.grant_id, LATER, "ä" * 256)
+
+    assert len(record.grants) == MAX_GRANTS
+    assert len(to_stored(record)["record"]) < 1024 * 1024

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import cast
+
+import grpc
+import pytest
+
+from gateway_svc.domain.ports import LeaseOutcome, LeaseSettlement
+from gateway_svc.keyvault_client.settlement_queue import SettlementQueue
+from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
+from keyturn.keyvault.v1.key_lease_service_pb2_grpc import (
+    KeyLeaseServiceServicer,
+    add_KeyLeaseServiceServicer_to_server,
+)
+from svc_runtime.grpc_channel import ReloadingChannel
+
+POISON = "poison"
+SETTLEMENT = LeaseSettlement(
+    "0" * 32,
+    "request-1",
+    "users/alice/keys/openai",
+    "users/alice/keys/openai/grants/0123456789abcdef",
+    "spiffe://example.org/app/billing",
+    LeaseOutcome.SERVED,
+)
+
+
+class KeyService(KeyLeaseServiceServicer):
+    """Takes settlements, refuses a batch that holds the poison, and can be away."""
+
+    def __init__(self) -> None:
+        self.settled: list[str] = []
+        self.calls_away = 0
+
+    async def AcquireLease(  # noqa: N802 - the proto's name
+        self, request: object, context: object
+    ) -> lease_pb.AcquireLeaseResponse:
+        raise NotImplementedError
+
+    async def SettleLease(  # noqa: N802 - the proto's name
+        self,
+        request: lease_pb.SettleLeaseRequest,
+        context: grpc.aio.ServicerContext[
+            lease_pb.SettleLeaseRequest, lease_pb.SettleLeaseResponse
+        ],
+    ) -> lease_pb.SettleLeaseResponse:
+        if self.calls_away:
+            self.calls_away -= 1
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+        if any(settlement.request_id == POISON for settlement in request.settlements):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "malformed")
+        self.settled += [settlement.lease_id for settlement in request.settlements]
+        return lease_pb.SettleLeaseResponse(settled_count=len(request.settlements))
+
+
+class PlainChannel:
+    """What the queue needs of a `ReloadingChannel`."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
+
+    def channel(self) -> grpc.aio.Channel:
+        return self._channel
+
+
+@pytest.fixture
+async def key_service() -> AsyncIterator[tuple[KeyService, SettlementQueue]]:
+    service = KeyService()
+    server = grpc.aio.server()
+    add_KeyLeaseServiceServicer_to_server(service, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield service, SettlementQueue(cast("ReloadingChannel", PlainChannel(channel)))
+    await server.stop(None)
+
+
+def _settlements(count: int) -> list[LeaseSettlement]:
+    return [replace(SETTLEMENT, lease_id=f"{number:032x}") for number in range(count)]
+
+
+async def test_what_waits_is_sent_at_the_end(
+    key_service: tuple[KeyService, SettlementQueue],
+) -> None:
+    service, queue = key_service
+    for settlement in _settlements(1100):
+        queue.put(settlement)
+
+    await queue.close()
+
+    assert service.settled == [settlement.lease_id for settlement in _settlements(1100)]
+
+
+async def test_one_that_is_refused_does_not_take_others_along(
+    key_service: tuple[KeyService, SettlementQueue],
+) -> None:
+    service, queue = key_service
+    settlements = _settlements(50)
+    settlements[17] = replace(settlements[17], request_id=POISON)
+    for settlement in settlements:
+        queue.put(settlement)
+
+    await queue.close()
+
+    assert service.settled == [s.lease_id for s in settlements if s.request_id != POISON]
+
+
+async def test_a_key_service_that_is_away_at_the_end_does_not_hold_the_stop_up(
+    key_service: tuple[KeyService, SettlementQueue],
+) -> None:
+    service, queue = key_service
+    service.calls_away = 1
+    queue.put(SETTLEMENT)
+
+    await queue.close()
+
+    assert service.settled == []
+
+
+async def test_an_id_of_openai_is_cut_to_what_the_contract_takes(
+    key_service: tuple[KeyService, SettlementQueue],
+) -> None:
+    service, queue = key_service
+    queue.put(replace(SETTLEMENT, openai_request_id="x" * 300))
+
+    await queue.close()
+
+    assert service.settled == [SETTLEMENT.lease_id]
