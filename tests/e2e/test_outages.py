@@ -60,6 +60,7 @@ async def test_a_killed_key_service_is_an_outage_until_it_is_started_again(
 
 
 async def test_a_key_service_that_hangs_is_an_outage_before_the_deadline(clients: Clients) -> None:
+    await healthy(clients)  # the gateway is connected: to connect takes a second at most
     with frozen(clients.stack.services["keyvault-svc"].pid):
         waiting = asyncio.create_task(by_http(clients))  # has no deadline to tell
         heard = await by_grpc(clients, seconds=4)
