@@ -119,7 +119,7 @@ async def serve(settings: Settings) -> None:
         stack.push_async_callback(grpc_server.stop, settings.drain_seconds)
         front = HTTPFront(
             relay,
-            HTTPAuthenticator(app_ids, workload_tokens(verifier, settings.app_issuers)),
+            HTTPAuthenticator(app_ids, workload_tokens(verifier, settings.app_issuers), clock),
             key_choice,
             request_timeout_seconds=settings.request_timeout_seconds,
         )

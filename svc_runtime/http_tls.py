@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -56,14 +57,16 @@ def server_ssl_context(watcher: TLSFilesWatcher) -> ssl.SSLContext:
     return context
 
 
-def peer_spiffe_id(transport: asyncio.BaseTransport) -> SpiffeId | None:
+def peer_spiffe_id(transport: asyncio.BaseTransport, now: datetime) -> SpiffeId | None:
     """Return the SPIFFE id of the connection's verified client certificate.
 
     Returns:
-        None when there is no certificate, or it does not have exactly one URI name, or that is
-        no SPIFFE id (X.509-SVID, section 2).
+        None when there is no certificate, or it expired before *now*, after its handshake, or it
+        does not have exactly one URI name, or that is no SPIFFE id (X.509-SVID, section 2).
     """
     certificate = transport.get_extra_info("peercert") or {}
+    if certificate and ssl.cert_time_to_seconds(certificate["notAfter"]) < now.timestamp():
+        return None
     names = certificate.get("subjectAltName", ())
     uris = [value for kind, value in names if kind == _URI]
     if len(uris) != 1:

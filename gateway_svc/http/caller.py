@@ -10,6 +10,7 @@ from aiohttp.web import BaseRequest
 
 from gateway_svc.domain.roles import APP, AppIds
 from svc_runtime.caller import Caller
+from svc_runtime.clock import Clock
 from svc_runtime.http_tls import peer_spiffe_id
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import CallerUnverifiedError
@@ -25,9 +26,10 @@ _BEARER_JWT: Final = re.compile(r"(?i:bearer) +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.
 class HTTPAuthenticator:
     """Proves apps. Never reads a forwarded-certificate header."""
 
-    def __init__(self, app_ids: AppIds, tokens: WorkloadTokens) -> None:
+    def __init__(self, app_ids: AppIds, tokens: WorkloadTokens, clock: Clock) -> None:
         self._app_ids = app_ids
         self._tokens = tokens
+        self._clock = clock
 
     async def authenticate(self, request: BaseRequest) -> Caller:
         """Return the app that makes *request*.
@@ -39,7 +41,7 @@ class HTTPAuthenticator:
         transport: asyncio.BaseTransport | None = request.transport
         if transport is None:
             raise CallerUnverifiedError
-        by_certificate = peer_spiffe_id(transport)
+        by_certificate = peer_spiffe_id(transport, self._clock.now())
         token = _token(request)
         by_token = await self._tokens.app_of(token) if token else None
         app = by_certificate or by_token

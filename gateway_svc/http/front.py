@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Final
 
@@ -10,14 +11,15 @@ from aiohttp import web
 
 from gateway_svc.domain.calls import app_of
 from gateway_svc.domain.endpoint import Endpoint
+from gateway_svc.domain.errors import UpstreamTimedOutError
 from gateway_svc.domain.headers import Headers, may_pass_to_openai
 from gateway_svc.domain.http_request import METHODS, check_header_value, check_query
 from gateway_svc.domain.key_name import FIELD as KEY_FIELD
 from gateway_svc.domain.key_name import KeyChoice
 from gateway_svc.domain.relay import AppCall, Exchange, Relay
-from gateway_svc.domain.request_facts import MAX_BODY_BYTES
 from gateway_svc.http.caller import HTTPAuthenticator
 from gateway_svc.http.error_status import error_body, http_error, internal_error
+from gateway_svc.http.request_body import read_body
 from svc_runtime.call_context import (
     REQUEST_ID_KEY,
     CallContext,
@@ -33,6 +35,13 @@ _log = structlog.get_logger()
 
 _PREFIX: Final = "/v1/"
 _SERVER: Final = {"server": "keyturn"}  # in place of the versions of Python and aiohttp
+# The relay's own time-outs say more than this one does. They come first: aiohttp rounds up to 1 s.
+_LAST_SECONDS: Final = 1.5
+_ANSWER_SECONDS: Final = 10.0  # for the short answers that are the gateway's own
+
+
+class AnswerNotTakenError(ConnectionError):
+    """The app does not read its answer; the connection is cut."""
 
 
 class HTTPFront:
@@ -46,7 +55,10 @@ class HTTPFront:
         *,
         request_timeout_seconds: float,
     ) -> None:
-        """Bound each request, which has no deadline of its own, by *request_timeout_seconds*."""
+        """Bound each request, which has no deadline of its own, by *request_timeout_seconds*.
+
+        The bound is one for all of it: reading the body, relaying, and the app taking the answer.
+        """
         self._relay = relay
         self._authenticator = authenticator
         self._key_choice = key_choice
@@ -59,11 +71,14 @@ class HTTPFront:
         with bind_call(CallContext(request_id, f"HTTP {request.method}")) as call:
             outcome = {"code": "ABORTED"}
             try:
-                response = await self._serve(request, refusal)
+                response = await self._serve_in_time(request, refusal)
                 outcome = {"code": str(response.status)}
             except ServiceError as error:
                 outcome = {"reason": error.reason}
                 response = await _answer(request, *http_error(error), outcome)
+            except AnswerNotTakenError:
+                outcome = {"code": "ANSWER_NOT_TAKEN"}
+                raise
             except ConnectionError:
                 outcome = {"code": "CLIENT_GONE"}
                 raise
@@ -83,8 +98,23 @@ class HTTPFront:
                 )
         return response
 
-    async def _serve(
+    async def _serve_in_time(
         self, request: web.BaseRequest, refusal: ServiceError | None
+    ) -> web.StreamResponse:
+        give_up = asyncio.get_running_loop().time() + self._timeout_seconds
+        limit = asyncio.timeout_at(give_up + _LAST_SECONDS)
+        try:
+            async with limit:
+                return await self._serve(request, refusal, give_up)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        if request.writer.output_size > 0:
+            raise _cut(request, AnswerNotTakenError())
+        raise UpstreamTimedOutError
+
+    async def _serve(
+        self, request: web.BaseRequest, refusal: ServiceError | None, give_up: float
     ) -> web.StreamResponse:
         if refusal is not None:
             raise refusal
@@ -97,17 +127,19 @@ class HTTPFront:
         key = self._key_choice.choose(app, _single(request, KEY_FIELD))
         endpoint = Endpoint.parse(path.removeprefix(_PREFIX))
         annotate(key=str(key), app=str(app), endpoint=endpoint.name)
+        checked_query, headers = check_query(query, "query"), _headers(request)
+        body = await read_body(request, give_up)
         app_call = AppCall(
             call.request_id,
             app,
             key,
             call.caller.source_ip,
-            self._timeout_seconds,
+            max(give_up - asyncio.get_running_loop().time(), 0.001),
             request.method,
             endpoint,
-            check_query(query, "query"),
-            _headers(request),
-            await _body(request),
+            checked_query,
+            headers,
+            body,
             call.caller.token,
         )
         async with self._relay.exchange(app_call) as exchange:
@@ -144,15 +176,23 @@ async def _answer(
     if outcome is not None:
         outcome["code"] = str(status)
     if request.writer.output_size > 0:
-        # The head is out: only a cut connection can still say that the answer is not whole.
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionResetError
+        raise _cut(request, ConnectionResetError())
     response = web.Response(status=status, headers=headers | _SERVER, body=body)
     response.headers[REQUEST_ID_KEY] = current_call().request_id
-    await response.prepare(request)
-    await response.write_eof()
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            await response.prepare(request)
+            await response.write_eof()
+    except TimeoutError:
+        raise _cut(request, AnswerNotTakenError()) from None
     return response
+
+
+def _cut(request: web.BaseRequest, error: ConnectionError) -> ConnectionError:
+    """Cut the connection: once a head is out, only that says that the answer is not whole."""
+    if request.transport is not None:
+        request.transport.abort()
+    return error
 
 
 def _no_such_route() -> tuple[int, dict[str, str], bytes]:
@@ -187,16 +227,3 @@ def _headers(request: web.BaseRequest) -> Headers:
         for name, value in request.headers.items()
         if may_pass_to_openai(name)
     )
-
-
-async def _body(request: web.BaseRequest) -> bytes:
-    """Read the body, and no more of it than may be relayed."""
-    body = bytearray()
-    if (request.content_length or 0) <= MAX_BODY_BYTES:
-        async for piece in request.content.iter_any():
-            body += piece
-            if len(body) > MAX_BODY_BYTES:
-                break
-        else:
-            return bytes(body)
-    raise InvalidFieldError("body", "must have at most 10 MiB")

@@ -12,9 +12,9 @@ from pathlib import Path
 import aiohttp
 import grpc
 from google.protobuf.message import Message
+
 from keyturn.gateway.v1 import chat_completion_pb2 as chat_pb
 from keyturn.gateway.v1 import chat_completion_service_pb2 as chat_service_pb
-
 from keyturn_cli.client_settings import read_env_file
 from keyturn_cli.local.layout import OWNER
 from keyturn_cli.local.stack import LocalStack
@@ -90,7 +90,7 @@ class Clients:
             yield session
 
     def port(self, service: str, port: str, replica: int = 1) -> int:
-        """Return a port of the stack: `keyvault` has owner, gateway and health, `gateway` grpc, ..."""
+        """Return a port of the stack, such as `owner` of `keyvault` or `grpc` of `gateway`."""
         suffix = "" if replica == 1 else f"-{replica}"
         return self.stack.ports[f"{service}{suffix}-{port}"]
 

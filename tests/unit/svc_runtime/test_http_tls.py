@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -59,7 +59,8 @@ async def _serving(context: ssl.SSLContext) -> AsyncIterator[str]:
 
 async def _tell_peer(request: web.BaseRequest) -> web.Response:
     assert request.transport is not None
-    return web.Response(text=str(peer_spiffe_id(request.transport) or NOBODY))
+    now = datetime.fromisoformat(request.query.get("now", datetime.now(UTC).isoformat()))
+    return web.Response(text=str(peer_spiffe_id(request.transport, now) or NOBODY))
 
 
 @pytest.fixture(name="client_context")

@@ -74,7 +74,7 @@ def test_an_encrypted_upstream_or_one_of_this_machine_is_taken(url: str) -> None
         "http://localhost.evil.example/v1",
         "http://127.0.0.1.evil.example/v1",
         "http://127.0.0.1@evil.example/v1",
-        "https://user:hunter2@proxy.example/v1",
+        "https://user:hunter2@proxy.example/v1",  # pragma: allowlist secret
         "https://proxy.example/v1?key=hunter2",
         "https://proxy.example/v1#hunter2",
         "https://proxy.example:99999/v1",
