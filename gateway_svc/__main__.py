@@ -45,8 +45,9 @@ from svc_runtime.health import HealthServer
 from svc_runtime.http_tls import server_ssl_context
 from svc_runtime.issuers import jwt_verifier, workload_tokens
 from svc_runtime.logging_setup import configure_logging
-from svc_runtime.process import ServerBrokeError, until_told_to_stop
+from svc_runtime.process import stop_together, until_told_to_stop
 from svc_runtime.readiness import follow_readiness
+from svc_runtime.serving_port import ServerBrokeError, ServingPort
 from svc_runtime.settings_models import SettingsError
 from svc_runtime.tls_files import TLSFiles, TLSFilesError, TLSFilesWatcher
 from svc_runtime.vault.connect import vault_session
@@ -114,9 +115,7 @@ async def serve(settings: Settings) -> None:
         relay = Relay(GrpcKeyLeaser(channel, queue), TransitOpener(session), upstream, clock)
         key_choice = KeyChoice(settings.keys_by_app())
         app_ids = AppIds(settings.app_id_prefix)
-        grpc_server = _grpc_server(settings, watcher, app_ids, relay, AppCalls(key_choice))
-        await grpc_server.start()
-        stack.push_async_callback(grpc_server.stop, settings.drain_seconds)
+        grpc_port = _grpc_port(settings, watcher, app_ids, relay, AppCalls(key_choice))
         front = HTTPFront(
             relay,
             HTTPAuthenticator(app_ids, workload_tokens(verifier, settings.app_issuers), clock),
@@ -124,8 +123,9 @@ async def serve(settings: Settings) -> None:
             request_timeout_seconds=settings.request_timeout_seconds,
         )
         http_server = HTTPServer(front, server_ssl_context(watcher), address=settings.http_address)
-        await http_server.start(settings.drain_seconds)
-        stack.push_async_callback(http_server.stop)
+        stack.push_async_callback(stop_together, [grpc_port, http_server], settings.drain_seconds)
+        await grpc_port.start()
+        await http_server.start()
         stack.push_async_callback(health.drain)
         stack.callback(
             asyncio.create_task(
@@ -133,7 +133,7 @@ async def serve(settings: Settings) -> None:
             ).cancel
         )
         _log.info("serving", count=2)
-        await until_told_to_stop([grpc_server])
+        await until_told_to_stop([grpc_port])
         _log.info("stopping")
 
 
@@ -145,28 +145,30 @@ def _upstream(settings: OpenAISettings) -> AiohttpUpstream:
     return AiohttpUpstream(settings.base_url, tls, max_connections=settings.max_connections)
 
 
-def _grpc_server(
+def _grpc_port(
     settings: Settings, watcher: TLSFilesWatcher, app_ids: AppIds, relay: Relay, calls: AppCalls
-) -> grpc.aio.Server:
+) -> ServingPort:
     def register(server: grpc.aio.Server) -> None:
         add_ChatCompletionServiceServicer_to_server(ChatCompletionServicer(relay, calls), server)
         add_PassThroughServiceServicer_to_server(PassThroughServicer(relay, calls), server)
 
-    server, _ = build_server(
-        listener=Listener(
-            settings.grpc_address,
-            mtls_server_credentials(watcher),
-            MTLSAuthenticator(app_ids.roles_of),
-            APP_PORT,
-        ),
-        status_table=ERROR_STATUS,
-        error_domain=ERROR_DOMAIN,
-        max_deadline_seconds=settings.request_timeout_seconds,
-        max_message_bytes=_MAX_MESSAGE_BYTES,
-        register=register,
-        reflection_of=_SERVICES,
-    )
-    return server
+    def build(address: str) -> tuple[grpc.aio.Server, int]:
+        return build_server(
+            listener=Listener(
+                address,
+                mtls_server_credentials(watcher),
+                MTLSAuthenticator(app_ids.roles_of),
+                APP_PORT,
+            ),
+            status_table=ERROR_STATUS,
+            error_domain=ERROR_DOMAIN,
+            max_deadline_seconds=settings.request_timeout_seconds,
+            max_message_bytes=_MAX_MESSAGE_BYTES,
+            register=register,
+            reflection_of=_SERVICES,
+        )
+
+    return ServingPort(build, settings.grpc_address)
 
 
 if __name__ == "__main__":

@@ -37,8 +37,9 @@ from svc_runtime.grpc_server import Listener, build_server
 from svc_runtime.health import HealthServer
 from svc_runtime.issuers import jwt_verifier, workload_tokens
 from svc_runtime.logging_setup import configure_logging
-from svc_runtime.process import ServerBrokeError, until_told_to_stop
+from svc_runtime.process import stop_together, until_told_to_stop
 from svc_runtime.readiness import follow_readiness
+from svc_runtime.serving_port import ServerBrokeError, ServingPort
 from svc_runtime.settings_models import SettingsError
 from svc_runtime.spiffe_id import SpiffeId
 from svc_runtime.tls_files import TLSFiles, TLSFilesError, TLSFilesWatcher
@@ -111,13 +112,13 @@ async def serve(settings: Settings) -> None:
             name_claim=settings.people.name_claim,
             groups_claim=settings.people.groups_claim,
         )
-        servers = [
-            _owner_server(settings, watcher, people, custody, clock),
-            _gateway_server(settings, watcher, leasing),
+        ports = [
+            _owner_port(settings, watcher, people, custody, clock),
+            _gateway_port(settings, watcher, leasing),
         ]
-        for server, _ in servers:
-            await server.start()
-            stack.push_async_callback(server.stop, settings.drain_seconds)
+        stack.push_async_callback(stop_together, ports, settings.drain_seconds)
+        for port in ports:
+            await port.start()
         stack.push_async_callback(health.drain)
         for task in (
             _log_unsettled(ledger, clock),
@@ -126,41 +127,42 @@ async def serve(settings: Settings) -> None:
             ),
         ):
             stack.callback(asyncio.create_task(task).cancel)
-        _log.info("serving", count=len(servers))
-        await until_told_to_stop([server for server, _ in servers])
+        _log.info("serving", count=len(ports))
+        await until_told_to_stop(ports)
         _log.info("stopping")
 
 
-def _owner_server(
+def _owner_port(
     settings: Settings,
     watcher: TLSFilesWatcher,
     people: PeopleByToken,
     custody: KeyCustody,
     clock: Clock,
-) -> tuple[grpc.aio.Server, int]:
+) -> ServingPort:
     def register(server: grpc.aio.Server) -> None:
         add_KeyServiceServicer_to_server(KeyServicer(custody, clock), server)
         add_GrantServiceServicer_to_server(GrantServicer(custody), server)
 
-    return build_server(
-        listener=Listener(
-            settings.owner_address,
-            tls_server_credentials(watcher),
-            BearerAuthenticator(people.verify),
-            OWNER_PORT,
-        ),
-        status_table=ERROR_STATUS,
-        error_domain=ERROR_DOMAIN,
-        max_deadline_seconds=settings.max_deadline_seconds,
-        max_message_bytes=_MAX_MESSAGE_BYTES,
-        register=register,
-        reflection_of=_OWNER_SERVICES,
-    )
+    def build(address: str) -> tuple[grpc.aio.Server, int]:
+        return build_server(
+            listener=Listener(
+                address,
+                tls_server_credentials(watcher),
+                BearerAuthenticator(people.verify),
+                OWNER_PORT,
+            ),
+            status_table=ERROR_STATUS,
+            error_domain=ERROR_DOMAIN,
+            max_deadline_seconds=settings.max_deadline_seconds,
+            max_message_bytes=_MAX_MESSAGE_BYTES,
+            register=register,
+            reflection_of=_OWNER_SERVICES,
+        )
+
+    return ServingPort(build, settings.owner_address)
 
 
-def _gateway_server(
-    settings: Settings, watcher: TLSFilesWatcher, leasing: KeyLeasing
-) -> tuple[grpc.aio.Server, int]:
+def _gateway_port(settings: Settings, watcher: TLSFilesWatcher, leasing: KeyLeasing) -> ServingPort:
     gateways = frozenset(settings.gateways)
 
     def roles_of(spiffe_id: SpiffeId) -> frozenset[str]:
@@ -169,20 +171,23 @@ def _gateway_server(
     def register(server: grpc.aio.Server) -> None:
         add_KeyLeaseServiceServicer_to_server(KeyLeaseServicer(leasing), server)
 
-    return build_server(
-        listener=Listener(
-            settings.gateway_address,
-            mtls_server_credentials(watcher),
-            MTLSAuthenticator(roles_of),
-            GATEWAY_PORT,
-        ),
-        status_table=ERROR_STATUS,
-        error_domain=ERROR_DOMAIN,
-        max_deadline_seconds=settings.max_deadline_seconds,
-        max_message_bytes=_MAX_MESSAGE_BYTES,
-        register=register,
-        reflection_of=_GATEWAY_SERVICES,
-    )
+    def build(address: str) -> tuple[grpc.aio.Server, int]:
+        return build_server(
+            listener=Listener(
+                address,
+                mtls_server_credentials(watcher),
+                MTLSAuthenticator(roles_of),
+                GATEWAY_PORT,
+            ),
+            status_table=ERROR_STATUS,
+            error_domain=ERROR_DOMAIN,
+            max_deadline_seconds=settings.max_deadline_seconds,
+            max_message_bytes=_MAX_MESSAGE_BYTES,
+            register=register,
+            reflection_of=_GATEWAY_SERVICES,
+        )
+
+    return ServingPort(build, settings.gateway_address)
 
 
 async def _log_unsettled(ledger: InProcessLedger, clock: Clock) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import grpc
 from grpc_reflection.v1alpha import (  # type: ignore[import-untyped]  # the package ships no types
@@ -19,6 +20,10 @@ from svc_runtime.interceptors.authorization import AuthorizationInterceptor
 from svc_runtime.interceptors.deadline import DeadlineInterceptor
 from svc_runtime.interceptors.error_status import ErrorStatusInterceptor, StatusTable
 from svc_runtime.interceptors.message_codec import MessageCodecInterceptor
+
+# A connection is verified once, when it is made. It must end soon after its certificate does.
+_MAX_CONNECTION_AGE_SECONDS: Final = 600.0
+_AGE_GRACE_SECONDS: Final = 60.0  # more than the longest deadline, so that every call can end
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ def build_server(
     """Return a server that is bound but not started, and its port.
 
     `stop(grace)` of the server refuses new calls at once and gives those in flight *grace*
-    seconds. Await `wait_for_termination()` while it serves: it raises if the server broke.
+    seconds. `ServingPort` notices when it breaks.
 
     Args:
         listener: Where it listens, and for whom.
@@ -80,6 +85,11 @@ def build_server(
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.max_send_message_length", max_message_bytes),
+            ("grpc.max_connection_age_ms", round(_MAX_CONNECTION_AGE_SECONDS * 1000)),
+            (
+                "grpc.max_connection_age_grace_ms",
+                round((max_deadline_seconds + _AGE_GRACE_SECONDS) * 1000),
+            ),
         ],
     )
     register(server)

@@ -6,6 +6,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]  # ships none
 from grpc_health.v1.health import aio as health_aio  # type: ignore[import-untyped]  # ships none
 
+from svc_runtime.serving_port import ServingPort
+
 _MAX_REQUEST_BYTES = 4096  # A health request is a service name; nobody authenticates here
 
 
@@ -25,9 +27,8 @@ class HealthServer:
         Args:
             address: `host:port`; port 0 takes a free one.
         """
-        self._address = address
         self._servicer = health_aio.HealthServicer()
-        self._server: grpc.aio.Server | None = None
+        self._port = ServingPort(self._build, address)
 
     async def start(self) -> int:
         """Start to answer; return the port.
@@ -35,16 +36,7 @@ class HealthServer:
         Raises:
             RuntimeError: The address cannot be bound.
         """
-        self._server = grpc.aio.server(
-            options=[
-                ("grpc.so_reuseport", 0),
-                ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
-            ]
-        )
-        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, self._server)
-        port = self._server.add_insecure_port(self._address)
-        await self._server.start()
-        return port
+        return await self._port.start()
 
     async def set_serving(self, service_name: str, is_serving: bool) -> None:  # noqa: FBT001  # the state itself
         """Report whether *service_name* may get traffic. No effect once draining."""
@@ -59,5 +51,14 @@ class HealthServer:
 
     async def stop(self, grace_seconds: float | None = None) -> None:
         """Stop to answer; calls in flight get *grace_seconds*, None cancels them at once."""
-        if self._server is not None:
-            await self._server.stop(grace_seconds)
+        await self._port.stop(grace_seconds or 0.0)
+
+    def _build(self, address: str) -> tuple[grpc.aio.Server, int]:
+        server = grpc.aio.server(
+            options=[
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
+            ]
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+        return server, server.add_insecure_port(address)

@@ -5,29 +5,40 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Sequence
+from typing import Protocol
 
-import grpc
-
-
-class ServerBrokeError(Exception):
-    """A server stopped by itself. The process must end, so that it is started anew."""
+from svc_runtime.serving_port import ServingPort
 
 
-async def until_told_to_stop(servers: Sequence[grpc.aio.Server]) -> None:
+class Stoppable(Protocol):
+    """Something that serves calls."""
+
+    async def stop(self, grace_seconds: float, /) -> None:
+        """Refuse new calls at once, and give those in flight *grace_seconds* to end."""
+
+
+async def until_told_to_stop(ports: Sequence[ServingPort]) -> None:
     """Return when the process gets SIGTERM or SIGINT.
 
     Raises:
-        ServerBrokeError: One of *servers* has stopped by itself. grpc.aio does so, silently, at a
-            method name that is not UTF-8: without this the process would live on, deaf.
+        ServerBrokeError: One of *ports* broke for good.
     """
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     telling = asyncio.create_task(told.wait())
-    breaking = [asyncio.create_task(server.wait_for_termination()) for server in servers]
-    await asyncio.wait({telling, *breaking}, return_when=asyncio.FIRST_COMPLETED)
-    # Only this one is cancelled: to cancel a wait for a server's end breaks its orderly stop.
-    if not telling.done():
-        telling.cancel()
-        raise ServerBrokeError
+    breaking = [asyncio.create_task(port.until_broken()) for port in ports]
+    done, waiting = await asyncio.wait({telling, *breaking}, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    if telling not in done:
+        for task in done:
+            task.result()
+
+
+async def stop_together(servers: Sequence[Stoppable], grace_seconds: float) -> None:
+    """Stop *servers* at the same time: none takes new calls while another one drains."""
+    async with asyncio.TaskGroup() as group:
+        for server in servers:
+            group.create_task(server.stop(grace_seconds))

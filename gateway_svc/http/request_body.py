@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from aiohttp import HttpVersion11, RequestPayloadError
-from aiohttp.web import BaseRequest
+from aiohttp import HttpVersion11
+from aiohttp.web import BaseRequest, RequestPayloadError
 
 from gateway_svc.domain.request_facts import MAX_BODY_BYTES
 from svc_runtime.service_error import InvalidFieldError

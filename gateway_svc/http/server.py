@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from typing import Final
 
 from aiohttp import web
 
-from gateway_svc.http.error_status import http_error, internal_error
+from gateway_svc.http.connection import close_idle, connections_for
 from gateway_svc.http.front import HTTPFront
-from svc_runtime.service_error import InvalidFieldError
 
-_FIRST_SERVER_ERROR: Final = 500
-# Of a header: a token of 16 KiB, the most that is verified, and room for its name.
-_MAX_HEADER_BYTES: Final = 17 * 1024
-_MALFORMED_RULE: Final = "must be well-formed HTTP/1.1, with headers of at most 17 KiB each"
+# Longer than clients keep a connection that they may use again.
+_KEEPALIVE_SECONDS: Final = 300.0
+# How long a connection that is to be closed is read on, so that the client sees the answer first.
+_LINGERING_SECONDS: Final = 2.0
+_CANCEL_SECONDS: Final = 1.0
 
 
 class HTTPServer:
@@ -27,62 +28,51 @@ class HTTPServer:
         self._host, _, port = address.rpartition(":")
         self._port = int(port)
         self._runner: web.ServerRunner | None = None
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
 
-    async def start(self, drain_seconds: float) -> int:
+    async def start(self) -> int:
         """Begin to listen, and return the port.
 
         Raises:
             OSError: The address cannot be listened on.
         """
-        # handler_cancellation: an app that goes away ends its request to OpenAI at once.
-        server = _Server(
-            self._front.handle,
-            handler_cancellation=True,
-            access_log=None,
-            max_field_size=_MAX_HEADER_BYTES,
+        server = connections_for(
+            self._handle,
+            keepalive_timeout=_KEEPALIVE_SECONDS,
+            lingering_time=_LINGERING_SECONDS,
         )
-        self._runner = web.ServerRunner(server)
+        self._runner = web.ServerRunner(server, shutdown_timeout=_CANCEL_SECONDS)
         await self._runner.setup()
         site = web.TCPSite(
-            self._runner,
-            self._host.strip("[]") or None,
-            self._port,
-            ssl_context=self._tls,
-            shutdown_timeout=drain_seconds,
+            self._runner, self._host.strip("[]") or None, self._port, ssl_context=self._tls
         )
         await site.start()
         return int(self._runner.addresses[0][1])
 
-    async def stop(self) -> None:
-        """Take no further connections, and let requests under way end."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+    async def stop(self, grace_seconds: float) -> None:
+        """Take no further connections and requests; end those under way after *grace_seconds*."""
+        if self._runner is None or self._runner.server is None:
+            return
+        for site in self._runner.sites:
+            await site.stop()
+        self._is_stopping = True
+        close_idle(self._runner.server)
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=grace_seconds)
+        late = set(self._under_way)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=_CANCEL_SECONDS)
+        await self._runner.cleanup()
 
-
-class _Connection(web.RequestHandler):
-    """A connection whose malformed requests are answered without quoting them, as aiohttp would."""
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Return the answer to what never became a request, or to a fault outside of the front."""
-        del message  # quotes the line that is malformed, which may hold the app's token
-        super().handle_error(request, status, exc)  # logs, and raises when an answer has begun
-        if status < _FIRST_SERVER_ERROR:
-            status, headers, body = http_error(InvalidFieldError("request", _MALFORMED_RULE))
-        else:
-            status, headers, body = internal_error()
-        response = web.Response(status=status, headers=headers, body=body)
-        response.force_close()
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        task = asyncio.current_task()
+        if task is not None and task not in self._under_way:
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+        response = await self._front.handle(request)
+        if self._is_stopping:
+            response.force_close()
         return response
-
-
-class _Server(web.Server):
-    """Makes the connections; aiohttp has no other way to choose their class."""
-
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)

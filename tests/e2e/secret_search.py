@@ -12,7 +12,7 @@ from svc_runtime.secret_bytes import SecretBytes
 
 _FRAGMENT: Final = 24  # characters of the middle, which alone are enough to guess the rest
 _CHUNK_BYTES: Final = 16 * 1024 * 1024
-_CODE_POINT: Final = 3  # bytes that base64 turns into one group, so that it has three alignments
+_GROUP_BYTES: Final = 3  # that base64 encodes together, so that it has three alignments
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def forms_of(api_key: SecretBytes) -> dict[str, bytes]:
         "upper-case hex": middle.hex().upper().encode(),
         "percent-encoded": "".join(f"%{byte:02X}" for byte in middle).encode(),
         "UTF-16": middle.decode().encode("utf-16-le"),
-        **{f"base64, offset {offset}": _base64(middle, offset) for offset in range(_CODE_POINT)},
+        **{f"base64, offset {offset}": _base64(middle, offset) for offset in range(_GROUP_BYTES)},
     }
 
 

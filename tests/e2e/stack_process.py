@@ -46,6 +46,15 @@ class Process:
     environment: bytes
 
 
+@dataclass(frozen=True)
+class Ended:
+    """How a run of the stack ended, and what it left."""
+
+    outcome: Outcome
+    survivors: list[Process]
+    pid_files: list[str]
+
+
 def keyturn(
     *arguments: str | Path, env_file: Path | None = None, stdin: bytes = b"", **variables: str
 ) -> Outcome:
@@ -115,12 +124,24 @@ class LocalUp:
         self.output += rest.decode()
         return Outcome(self._process.returncode, self.output)
 
+    def end_of(self, processes: Sequence[Process]) -> Ended:
+        """Wait for its end, and for that of its *processes*."""
+        return Ended(self.end(), survivors(processes), pid_files(self.home))
+
 
 def processes_of(home: Path) -> list[Process]:
     """Return the processes whose command line or environment names *home*."""
     found = (_process(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit())
     needle = str(home).encode()
     return [p for p in found if p is not None and needle in p.command_line + p.environment]
+
+
+def sourced(env_file: Path) -> dict[str, str]:
+    """Return what a shell exports once it has read *env_file*."""
+    command: list[str | Path] = ["/bin/sh", "-euc", '. "$0"; exec env -0', env_file]
+    exported = subprocess.run(command, env={}, capture_output=True, check=True).stdout.decode()
+    pairs = (line.partition("=") for line in exported.split("\0") if line)
+    return {name: value for name, _, value in pairs}
 
 
 def survivors(processes: Sequence[Process], within_seconds: float = 10.0) -> list[Process]:

@@ -6,15 +6,9 @@ storage it lies sealed; in no log, answer, file, environment or command line doe
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import json
 import socket
 import ssl
-import subprocess
-import sys
-from pathlib import Path
-from urllib.parse import quote
 
 import grpc
 import pytest
@@ -23,7 +17,6 @@ from keyturn.gateway.v1 import chat_completion_service_pb2 as chat_service_pb
 from keyturn.gateway.v1.chat_completion_service_pb2_grpc import ChatCompletionServiceStub
 from keyturn.keyvault.v1 import key_service_pb2 as keys_pb
 from keyturn.keyvault.v1.key_service_pb2_grpc import KeyServiceStub
-from keyturn_cli.standin.standin_keys import make_key
 from svc_runtime.secret_bytes import SecretBytes
 from tests.e2e.asking import QUESTION, SERVED, ask, ask_over_http
 from tests.e2e.clients import DEADLINE_SECONDS, Clients, key_name, metadata, parameters
@@ -221,68 +214,6 @@ def test_the_canary_is_in_nothing_that_tests_printed_or_logged(
     captured_output: list[str], canary_key: SecretBytes
 ) -> None:
     assert search_texts("captured output", captured_output, forms_of(canary_key)) == []
-
-
-@pytest.mark.parametrize("before", ["", "a", "ab"])
-def test_the_search_finds_each_form_in_a_file(tmp_path: Path, before: str) -> None:
-    planted = make_key()
-    raw = planted.expose()
-    around = before.encode() + raw + b"..."
-    (tmp_path / "deep").mkdir()
-    contents = {
-        "plain": around,
-        "cut": raw[8:-4],
-        "reversed": around[::-1],
-        "hex": around.hex().encode(),
-        "upper-case hex": around.hex().upper().encode(),
-        "url": f"?q={quote(around)}".encode(),
-        "base64": base64.b64encode(around),
-        "base64 for URLs": base64.urlsafe_b64encode(around),
-        "json": json.dumps({"key": raw.decode()}).encode(),
-        "UTF-16": around.decode().encode("utf-16"),
-        "late": bytes(16 * 1024 * 1024 - 20) + around,
-    }
-    for name, content in contents.items():
-        (tmp_path / "deep" / name).write_bytes(content)
-
-    found, _ = search_files(tmp_path, forms_of(planted))
-
-    assert {Path(find.place).name for find in found} == set(contents)
-
-
-def test_the_search_finds_a_key_in_a_process() -> None:
-    planted = make_key()
-    raw = planted.expose().decode()
-    with _waiting([raw], {}) as in_arguments, _waiting([], {"KEY": raw}) as in_environment:
-        for process in (in_arguments, in_environment):
-            assert process.stdout is not None
-            process.stdout.readline()
-
-        found, _ = search_processes(forms_of(planted))
-
-        in_arguments.kill()
-        in_environment.kill()
-    expected = {f"process {process.pid}" for process in (in_arguments, in_environment)}
-    assert {find.place for find in found} == expected
-
-
-def test_the_search_finds_a_key_in_a_text() -> None:
-    planted = make_key()
-
-    found = search_texts("here", ["a", f"b {planted.expose()!r}"], forms_of(planted))
-
-    assert [find.place for find in found] == ["here"]
-
-
-def _waiting(arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start a process that says a line, and then waits for its input to end."""
-    program = "import sys; print(flush=True); sys.stdin.read()"
-    return subprocess.Popen(
-        [sys.executable, "-S", "-c", program, *arguments],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
 
 
 def _speak(clients: Clients, request: bytes) -> bytes:

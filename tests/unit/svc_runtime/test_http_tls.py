@@ -107,6 +107,18 @@ async def test_a_certificate_names_its_client(
     assert await _get(url, client_context(ca, ca.issue(uris=[APP]))) == APP
 
 
+async def test_a_certificate_that_expired_after_its_handshake_names_nobody(
+    url: str, ca: Authority, client_context: Callable[..., ssl.SSLContext]
+) -> None:
+    end = datetime.now(UTC).replace(microsecond=0) + _HOUR
+    context = client_context(ca, ca.issue(uris=[APP], end=end))
+
+    moments = (end, end + timedelta(seconds=1))
+    heard = [await _get(str(URL(url) % {"now": now.isoformat()}), context) for now in moments]
+
+    assert heard == [APP, NOBODY]
+
+
 async def test_a_client_without_a_certificate_is_nobody(
     url: str, ca: Authority, client_context: Callable[..., ssl.SSLContext]
 ) -> None:

@@ -7,16 +7,14 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from svc_runtime.process import ServerBrokeError, until_told_to_stop
+from svc_runtime import serving_port
+from svc_runtime.process import stop_together, until_told_to_stop
+from svc_runtime.serving_port import ServerBrokeError, ServingPort
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[grpc.aio.Server]:
-    server = grpc.aio.server()
-    server.add_secure_port("127.0.0.1:0", grpc.local_server_credentials())
-    await server.start()
-    yield server
-    await server.stop(0)
+def _build(address: str) -> tuple[grpc.aio.Server, int]:
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    return server, server.add_secure_port(address, grpc.local_server_credentials())
 
 
 @pytest.fixture(autouse=True)
@@ -29,26 +27,52 @@ async def _restored_signals() -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_the_wait(server: grpc.aio.Server, number: signal.Signals) -> None:
+async def test_a_signal_ends_the_wait(number: signal.Signals) -> None:
+    port = ServingPort(_build, "127.0.0.1:0")
+    await port.start()
     asyncio.get_running_loop().call_soon(signal.raise_signal, number)
 
-    await until_told_to_stop([server])
+    await until_told_to_stop([port])
+
+    await port.stop(0)
 
 
-async def test_a_server_that_stops_by_itself_ends_the_process(server: grpc.aio.Server) -> None:
-    stopping = asyncio.create_task(server.stop(0))
+async def test_a_port_that_is_lost_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving_port, "_FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(serving_port, "_LONGEST_PAUSE_SECONDS", 0.001)
+    servers: list[grpc.aio.Server] = []
+
+    def build_once(address: str) -> tuple[grpc.aio.Server, int]:
+        if servers:
+            raise RuntimeError("the address is taken")
+        server, number = _build(address)
+        servers.append(server)
+        return server, number
+
+    port = ServingPort(build_once, "127.0.0.1:0")
+    await port.start()
+    await servers[0].stop(0)
 
     with pytest.raises(ServerBrokeError):
-        await until_told_to_stop([server])
-
-    await stopping
+        await until_told_to_stop([port])
 
 
-async def test_servers_stop_in_order_after_the_signal(server: grpc.aio.Server) -> None:
-    asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGTERM)
-    await until_told_to_stop([server])
+class _Draining:
+    """Something that drains until another one has begun to."""
 
-    await server.stop(1)
+    def __init__(self, begun: asyncio.Barrier) -> None:
+        self._begun = begun
+        self.grace_seconds = 0.0
 
-    has_timed_out = await server.wait_for_termination(timeout=10)
-    assert not has_timed_out
+    async def stop(self, grace_seconds: float) -> None:
+        self.grace_seconds = grace_seconds
+        await self._begun.wait()
+
+
+async def test_servers_drain_at_the_same_time() -> None:
+    begun = asyncio.Barrier(2)
+    servers = [_Draining(begun), _Draining(begun)]
+
+    await stop_together(servers, 7.0)
+
+    assert [server.grace_seconds for server in servers] == [7.0, 7.0]
