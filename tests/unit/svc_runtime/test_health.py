@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import pytest
@@ -84,3 +86,22 @@ async def test_a_port_in_use_is_an_error(server: tuple[HealthServer, int]) -> No
 
 async def test_stopping_what_never_started_is_harmless() -> None:
     await HealthServer("127.0.0.1:0").stop()
+
+
+async def test_health_survives_a_malformed_method_name(server: tuple[HealthServer, int]) -> None:
+    health, port = server
+    await health.set_serving("test.Echo", is_serving=True)
+    not_utf8: Any = b"/test.Echo/\xff"
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await channel.unary_unary(not_utf8, bytes, bytes)(b"", timeout=20)
+
+    options = (("grpc.use_local_subchannel_pool", 1),)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+        request = health_pb2.HealthCheckRequest(service="test.Echo")
+        async with asyncio.timeout(20):
+            response = await health_pb2_grpc.HealthStub(channel).Check(
+                request, timeout=20, wait_for_ready=True
+            )
+
+    assert response.status == SERVING
