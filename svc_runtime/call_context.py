@@ -32,14 +32,12 @@ class CallContext:
         method: Full gRPC method (`/pkg.Service/Method`) or HTTP method and route.
         caller: Who calls, once proven.
         fields: What the audit record says beyond its fixed fields; `annotate` adds to it.
-        deadline_seconds: Time that the caller gave at the start, None without a deadline.
     """
 
     request_id: str
     method: str
     caller: Caller | None = None
     fields: dict[str, LogValue] = field(default_factory=dict)
-    deadline_seconds: float | None = None
 
 
 @contextmanager

@@ -32,7 +32,6 @@ class DeadlineInterceptor(WrappingInterceptor):
         call = current_call()
         # The type stub says float; without a deadline gRPC returns None.
         remaining: float | None = context.time_remaining()
-        call.deadline_seconds = remaining
         access = self._policy.get(call.method)
         if access is not None and access.needs_deadline:
             self._require(remaining)

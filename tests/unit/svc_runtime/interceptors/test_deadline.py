@@ -6,7 +6,6 @@ import grpc
 import pytest
 
 from svc_runtime.access_policy import MethodAccess
-from svc_runtime.call_context import current_call
 from svc_runtime.clock import SystemClock
 from svc_runtime.error_details import field_violation_of
 from svc_runtime.interceptors.audit import AuditInterceptor
@@ -56,8 +55,8 @@ async def test_a_call_without_an_acceptable_deadline_is_refused(
 async def test_a_call_with_an_acceptable_deadline_passes(kind: str, seconds: float) -> None:
     seen: list[float | None] = []
 
-    async def act(_context: Context) -> None:
-        seen.append(current_call().deadline_seconds)
+    async def act(context: Context) -> None:
+        seen.append(context.time_remaining())
 
     async with serving(*OUTER, STRICT, act=act) as channel:
         reply = await call_kind(channel, kind, seconds=seconds)
