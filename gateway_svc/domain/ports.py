@@ -29,6 +29,7 @@ class LeaseRequest:
     body_sha256: bytes
     token_bound: int
     app_token: SecretBytes | None
+    more_models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from gateway_svc.domain.errors import (
     UpstreamUnavailableError,
 )
 from gateway_svc.domain.headers import Headers, header, request_headers, response_headers
-from gateway_svc.domain.key_echo import without_key_echo
+from gateway_svc.domain.key_echo import ErrorEvents, without_key_echo
 from gateway_svc.domain.key_name import KeyName
 from gateway_svc.domain.ports import (
     KeyLeaser,
@@ -40,6 +40,9 @@ _UNAUTHORIZED: Final = 401
 _FIRST_ERROR: Final = 400
 # Errors are read whole, so that an echo of the key cannot hide in a cut between two pieces.
 _MAX_ERROR_BYTES: Final = 1024 * 1024
+# Larger bodies are parsed beside the event loop, so that small calls do not wait for them.
+_SMALL_BODY_BYTES: Final = 256 * 1024
+_PARSERS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,10 @@ class Exchange:
         self.openai_request_id = header(self.headers, "x-request-id")
         self.is_complete = False
         self._answer = answer
-        self._meter = UsageMeter(header(self.headers, "content-type"))
+        content_type = header(self.headers, "content-type")
+        self._meter = UsageMeter(content_type)
+        is_stream = content_type.partition(";")[0].strip().lower() == "text/event-stream"
+        self._events = ErrorEvents() if is_stream else None
 
     @property
     def usage(self) -> TokenUsage:
@@ -115,7 +121,12 @@ class Exchange:
         else:
             async for piece in self._answer.body:
                 self._meter.feed(piece)
-                yield piece
+                if self._events is not None:
+                    piece = self._events.feed(piece)  # noqa: PLW2901 - the piece, rewritten
+                if piece:
+                    yield piece
+            if self._events is not None and (rest := self._events.rest()):
+                yield rest
         self.is_complete = True
 
     async def _read_error(self) -> bytes:
@@ -137,6 +148,7 @@ class Relay:
         self._opener = opener
         self._upstream = upstream
         self._clock = clock
+        self._parsing = asyncio.Semaphore(_PARSERS)
 
     @asynccontextmanager
     async def exchange(self, call: AppCall) -> AsyncIterator[Exchange]:
@@ -154,7 +166,7 @@ class Relay:
             ServiceError: The key service's refusal, or one of this service's own failures.
         """
         give_up = self._clock.monotonic() + call.timeout_seconds
-        request = _lease_request(call)  # (1)
+        request = await self._lease_request(call)  # (1)
         lease = await self._leaser.acquire(request, call.timeout_seconds)  # (2)
         settlement = _Settlement(request, lease)
         try:
@@ -169,6 +181,7 @@ class Relay:
                 receipt = Receipt(
                     call.request_id, str(call.key), lease.key_version, lease.grant, lease.lease_id
                 )
+                _must_be_readable(answer)
                 exchange = Exchange(answer, receipt)
                 settlement.exchange = exchange
                 if answer.status == _UNAUTHORIZED:
@@ -184,6 +197,27 @@ class Relay:
             raise
         finally:
             self._leaser.settle(settlement.finished())  # (6)
+
+    async def _lease_request(self, call: AppCall) -> LeaseRequest:
+        content_type = header(request_headers(call.headers), "content-type")
+        arguments = (call.method, call.endpoint, content_type, call.body)
+        if len(call.body) <= _SMALL_BODY_BYTES:
+            facts = facts_of(*arguments)
+        else:
+            async with self._parsing:
+                facts = await asyncio.to_thread(facts_of, *arguments)
+        return LeaseRequest(
+            call.request_id,
+            call.key,
+            call.app,
+            call.endpoint.name,
+            facts.model,
+            call.source_ip,
+            hashlib.sha256(call.body).digest(),
+            facts.token_bound,
+            call.app_token,
+            facts.more_models,
+        )
 
     async def _open(self, request: LeaseRequest, lease: Lease, give_up: float) -> SecretBytes:
         if self._clock.now() >= lease.expire_time:
@@ -222,20 +256,10 @@ class _Settlement:
         )
 
 
-def _lease_request(call: AppCall) -> LeaseRequest:
-    content_type = header(request_headers(call.headers), "content-type")
-    facts = facts_of(call.method, call.endpoint, content_type, call.body)
-    return LeaseRequest(
-        call.request_id,
-        call.key,
-        call.app,
-        call.endpoint.name,
-        facts.model,
-        call.source_ip,
-        hashlib.sha256(call.body).digest(),
-        facts.token_bound,
-        call.app_token,
-    )
+def _must_be_readable(answer: UpstreamAnswer) -> None:
+    """Refuse an encoded answer, which was not asked for: no echo of the key could be seen in it."""
+    if header(answer.headers, "content-encoding") not in {"", "identity"}:
+        raise UpstreamUnavailableError
 
 
 def _upstream_request(call: AppCall) -> UpstreamRequest:

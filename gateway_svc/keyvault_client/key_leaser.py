@@ -37,6 +37,7 @@ class GrpcKeyLeaser:
             app_token=request.app_token.expose() if request.app_token else b"",
             endpoint=request.endpoint,
             model=request.model,
+            more_models=request.more_models,
             source_ip=request.source_ip,
             body_sha256=request.body_sha256,
             token_bound=request.token_bound,

@@ -53,6 +53,19 @@ def json_object(body: bytes) -> dict[str, JSONValue]:
 
 def refusal(exchange: Exchange, body: bytes) -> errors.UpstreamRefusedError:
     """Return OpenAI's refusal, an answer of status 400 or more, as an error."""
+    details = _details(exchange, body)
+    if exchange.status >= _FIRST_SERVER_ERROR:
+        return errors.UpstreamFailedError(details)
+    return _BY_STATUS.get(exchange.status, errors.UpstreamInvalidRequestError)(details)
+
+
+def broken_off(exchange: Exchange, event: bytes) -> errors.UpstreamFailedError:
+    """Return the error event with which OpenAI broke a stream off, as an error."""
+    return errors.UpstreamFailedError(_details(exchange, event))
+
+
+def _details(exchange: Exchange, body: bytes) -> dict[str, str]:
+    """Return what OpenAI says of an error, as far as it has OpenAI's form."""
     details = {"http_status": str(exchange.status), "openai_request_id": exchange.openai_request_id}
     try:
         error = json.loads(body)["error"]
@@ -60,7 +73,5 @@ def refusal(exchange: Exchange, body: bytes) -> errors.UpstreamRefusedError:
             if isinstance(error.get(name), str):
                 details[name] = error[name][:_MAX_DETAIL]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        pass  # not OpenAI's error form: the status alone tells
-    if exchange.status >= _FIRST_SERVER_ERROR:
-        return errors.UpstreamFailedError(details)
-    return _BY_STATUS.get(exchange.status, errors.UpstreamInvalidRequestError)(details)
+        pass  # the status alone tells
+    return details

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from gateway_svc.domain.endpoint import Endpoint
-from gateway_svc.domain.errors import UpstreamAnswerUnusableError
+from gateway_svc.domain.errors import UpstreamAnswerUnusableError, UpstreamUnavailableError
 from gateway_svc.domain.relay import AppCall, Exchange, Relay
 from gateway_svc.domain.sse import DONE, EventDecoder
-from gateway_svc.rpc.answers import FIRST_ERROR, json_object, read_whole, refusal
+from gateway_svc.rpc.answers import FIRST_ERROR, broken_off, json_object, read_whole, refusal
 from gateway_svc.rpc.app_calls import AppCalls, send_receipt
 from gateway_svc.rpc.json_messages import fill, to_object
 from keyturn.gateway.v1 import chat_completion_service_pb2 as chat_service_pb
@@ -57,7 +57,10 @@ class ChatCompletionServicer(ChatCompletionServiceServicer):
                 raise refusal(exchange, await read_whole(exchange))
             async for event in _events(exchange):
                 response = chat_service_pb.StreamChatCompletionResponse()
-                fill(response.chunk, json_object(event))
+                chunk = json_object(event)
+                if chunk.get("error"):
+                    raise broken_off(exchange, event)
+                fill(response.chunk, chunk)
                 yield response
 
     def _call(
@@ -82,6 +85,7 @@ class ChatCompletionServicer(ChatCompletionServiceServicer):
 async def _events(exchange: Exchange) -> AsyncIterator[bytes]:
     """Yield the data of each event, and end with OpenAI's mark of the end."""
     decoder = EventDecoder()
+    is_whole = False  # OpenAI ends each whole answer with its mark
     async for piece in exchange.body():
         try:
             events = decoder.feed(piece)
@@ -90,5 +94,9 @@ async def _events(exchange: Exchange) -> AsyncIterator[bytes]:
         if events is None:
             raise UpstreamAnswerUnusableError
         for event in events:
-            if event != DONE:
+            if event == DONE:
+                is_whole = True
+            else:
                 yield event
+    if not is_whole:
+        raise UpstreamUnavailableError

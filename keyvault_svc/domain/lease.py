@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
+from typing import Final
 
 from keyvault_svc.domain.errors import (
     EndpointNotGrantedError,
@@ -21,6 +23,8 @@ from keyvault_svc.domain.names import KeyName
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.spiffe_id import SpiffeId
 
+_SHA256_OF_NOTHING: Final = hashlib.sha256(b"").digest()  # the body of a request that has none
+
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequest:
@@ -32,6 +36,7 @@ class LeaseRequest:
         body_sha256: SHA-256 of the request body, 32 bytes.
         token_bound: The most tokens that the request can cost; 0 for not bounded.
         app_token: The app's own bearer token, if it sent one.
+        more_models: Other models that it names, such as those of its tools.
     """
 
     request_id: str
@@ -43,6 +48,13 @@ class LeaseRequest:
     body_sha256: bytes
     token_bound: int
     app_token: SecretBytes | None = None
+    more_models: tuple[str, ...] = ()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """All models that the request names; one empty text for a body that names none."""
+        named = tuple(model for model in (self.model, *self.more_models) if model)
+        return named or (("",) if self.body_sha256 != _SHA256_OF_NOTHING else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +128,7 @@ def decide(record: KeyRecord, request: LeaseRequest, now: datetime) -> Grant:
         raise SourceNotGrantedError
     if not grant.terms.allow_endpoint(request.endpoint):
         raise EndpointNotGrantedError
-    if not grant.terms.allow_model(request.model, request.endpoint):
+    if not all(grant.terms.allow_model(model, request.endpoint) for model in request.models):
         raise ModelNotGrantedError
     return grant
 

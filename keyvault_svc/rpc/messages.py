@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
@@ -24,6 +24,7 @@ from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import CallerUnverifiedError, InvalidFieldError
 from svc_runtime.spiffe_id import SpiffeId
 
+MAX_MORE_MODELS: Final = 16
 MAX_SETTLEMENTS: Final = 1000  # in one SettleLease
 _MAX_TEXT: Final = 256  # characters of an endpoint, a model or an id that is only passed on
 _SHA256_BYTES: Final = 32
@@ -135,7 +136,14 @@ def lease_request(message: lease_pb.AcquireLeaseRequest) -> LeaseRequest:
         message.body_sha256,
         message.token_bound,
         app_token,
+        _more_models(message.more_models),
     )
+
+
+def _more_models(unverified: Sequence[str]) -> tuple[str, ...]:
+    if len(unverified) > MAX_MORE_MODELS:
+        raise InvalidFieldError("more_models", f"must have at most {MAX_MORE_MODELS} entries")
+    return tuple(_text("more_models", model) for model in unverified)
 
 
 def lease_message(lease: Lease) -> lease_pb.Lease:

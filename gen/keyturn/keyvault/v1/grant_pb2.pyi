@@ -49,7 +49,10 @@ class Grant(_message.Message):
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Models that the app may name: exact names, or prefixes that end in `*`; a single `*` is every
-        model. 1 to 100 entries. Required: an empty list is refused, so that "everything" is said aloud.
+        model. Every model that a body names must be covered, at any depth; a body that names none is
+        allowed for `containers`, `conversations`, `files`, `uploads` and `vector_stores` only, unless
+        every model is. 1 to 100 entries. Required: an empty list is refused, so that "everything" is
+        said aloud.
         """
 
     @_builtins.property

@@ -70,6 +70,7 @@ class AcquireLeaseRequest(_message.Message):
     SOURCE_IP_FIELD_NUMBER: _builtins.int
     BODY_SHA256_FIELD_NUMBER: _builtins.int
     TOKEN_BOUND_FIELD_NUMBER: _builtins.int
+    MORE_MODELS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Name of the key. Required."""
     app: _builtins.str
@@ -88,6 +89,12 @@ class AcquireLeaseRequest(_message.Message):
     """SHA-256 of the request body, 32 bytes. Required."""
     token_bound: _builtins.int
     """The most tokens that the request can cost, prompt and answer; 0 when it is not bounded."""
+    @_builtins.property
+    def more_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Other models that the request names anywhere in its body, such as those of its tools. Each must
+        be granted. At most 16.
+        """
+
     def __init__(
         self,
         *,
@@ -99,10 +106,11 @@ class AcquireLeaseRequest(_message.Message):
         source_ip: _builtins.str = ...,
         body_sha256: _builtins.bytes = ...,
         token_bound: _builtins.int = ...,
+        more_models: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "app_token", b"app_token", "body_sha256", b"body_sha256", "endpoint", b"endpoint", "key", b"key", "model", b"model", "source_ip", b"source_ip", "token_bound", b"token_bound"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "app_token", b"app_token", "body_sha256", b"body_sha256", "endpoint", b"endpoint", "key", b"key", "model", b"model", "more_models", b"more_models", "source_ip", b"source_ip", "token_bound", b"token_bound"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from gateway_svc.domain.errors import UpstreamUnavailableError
 from gateway_svc.domain.ports import (
     Lease,
     LeaseRequest,
@@ -156,3 +157,30 @@ async def test_the_head_of_the_answer_shows_listed_headers_only() -> None:
     async with stage.relay.exchange(CALL) as exchange:
         assert exchange.headers == (("content-type", "text/plain"), ("x-request-id", "r"))
         assert exchange.openai_request_id == "r"
+
+
+async def test_an_encoded_answer_is_not_passed_on() -> None:
+    headers = (("content-type", "application/json"), ("content-encoding", "gzip"))
+    stage = Stage(FakeUpstream(b"\x1f\x8bcanary", status=400, headers=headers))
+
+    with pytest.raises(UpstreamUnavailableError):
+        await stage.serve()
+
+    assert stage.upstream.open_count == 0
+
+
+async def test_an_error_event_in_a_stream_loses_its_echo_of_the_key() -> None:
+    headers = (("content-type", "text/event-stream"),)
+    event = b'data: {"error":{"message":"bad key sk-proj-abcd1234"}}\n\n'
+    stage = Stage(FakeUpstream(event[:30], event[30:], headers=headers))
+
+    assert await stage.serve() == b'data: {"error":{"message":"bad key [key]"}}\n\n'
+
+
+async def test_a_large_body_is_read_as_a_small_one_is() -> None:
+    body = b'{"model":"gpt-4o","x":"' + b"x" * 300_000 + b'"}'
+    stage = Stage()
+
+    await stage.serve(replace(CALL, body=body))
+
+    assert [request.model for request in stage.leaser.requests] == ["gpt-4o"]

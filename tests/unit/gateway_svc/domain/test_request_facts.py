@@ -172,3 +172,46 @@ def test_no_body_breaks_the_reader(body: bytes) -> None:
         return
 
     assert facts.model
+
+
+@pytest.mark.parametrize(
+    ("body", "more_models"),
+    [
+        (b'{"model":"gpt-4o","tools":[{"type":"image_generation","model":"gpt-image-1"}]}', 1),
+        (b'{"model":"gpt-4o","session":{"model":"gpt-realtime"}}', 1),
+        (b'{"model":"gpt-4o","Model":"o1"}', 1),
+        (b'{"model":"gpt-4o","x":{"MODEL":"gpt-4o"}}', 0),
+        (b'{"model":"gpt-4o","x":[[{"model":"a"}],{"model":"b"}]}', 2),
+        (b'{"model":"gpt-4o","tools":[{"parameters":{"model":{"type":"string"}}}]}', 0),
+        (b'{"model":"gpt-4o","model_kwargs":{"models":"x"}}', 0),
+    ],
+)
+def test_models_are_found_wherever_a_body_names_them(body: bytes, more_models: int) -> None:
+    facts = _facts(body)
+
+    assert facts.model == "gpt-4o"
+    assert len(facts.more_models) == more_models
+
+
+def test_a_body_that_names_more_models_than_the_contract_takes_is_refused() -> None:
+    tools = ",".join(f'{{"model":"m{number}"}}' for number in range(17))
+
+    assert _refusal(f'{{"model":"gpt-4o","tools":[{tools}]}}'.encode()).field == "model"
+
+
+def test_a_malformed_model_inside_is_refused() -> None:
+    assert _refusal(b'{"model":"gpt-4o","x":{"model":"a\\nb"}}').field == "model"
+
+
+@pytest.mark.parametrize("mark", [b"[],", b'{"a":1},'])
+def test_a_body_of_nothing_but_structure_is_refused_before_it_is_parsed(mark: bytes) -> None:
+    body = b'{"model":"gpt-4o","x":[' + mark * 300_000 + b"1]}"
+
+    assert _refusal(body).field == "body"
+
+
+def test_what_a_body_only_refers_to_has_no_bound() -> None:
+    inside = b'{"model":"gpt-4o","max_tokens":10}'
+    outside = b'{"model":"gpt-4o","max_tokens":10,"previous_response_id":"resp_1"}'
+
+    assert (_facts(inside).token_bound > 0, _facts(outside).token_bound) == (True, 0)

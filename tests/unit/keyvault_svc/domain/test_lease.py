@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -119,3 +122,34 @@ def test_a_lease_does_not_show_its_ciphertext() -> None:
     lease = Lease("0" * 32, KEY, 1, "1" * 16, START, CIPHERTEXT)
 
     assert CIPHERTEXT not in repr(lease)
+
+
+def _decision(**changes: Any) -> bool:  # noqa: ANN401 - any field of a request
+    request = replace(_request(()), **changes)
+    terms = replace(NARROW, endpoints=("*",))
+    try:
+        decide(make_record(make_grant(1, terms)), request, START)
+    except ModelNotGrantedError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("more_models", "is_allowed"), [((), True), (("gpt-4o",), True), (("gpt-4o", "o1"), False)]
+)
+def test_each_model_that_a_request_names_must_be_granted(
+    more_models: tuple[str, ...], *, is_allowed: bool
+) -> None:
+    assert _decision(more_models=more_models) is is_allowed
+
+
+def test_a_body_that_names_no_model_runs_none_under_a_limit_of_models() -> None:
+    assert not _decision(model="", endpoint="threads/thread_1/runs")
+    assert not _decision(model="", endpoint="responses")
+    assert _decision(model="", endpoint="files")
+
+
+def test_a_request_without_a_body_is_bound_by_its_endpoint_alone() -> None:
+    nothing = hashlib.sha256(b"").digest()
+
+    assert _decision(model="", endpoint="batches/batch_1", body_sha256=nothing)
