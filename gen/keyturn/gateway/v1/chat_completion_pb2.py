@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(keyturn/gateway/v1/chat_completion.proto\x12\x12keyturn.gateway.v1\x1a\x1cgoogle/protobuf/struct.proto\"\x84\x02\n\x0b\x43hatMessage\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x11\n\x07\x63ontent\x18\x02 \x01(\tH\x00\x12\x39\n\rcontent_parts\x18\x03 \x01(\x0b\x32 .keyturn.gateway.v1.ContentPartsH\x00\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x30\n\ntool_calls\x18\x05 \x03(\x0b\x32\x1c.keyturn.gateway.v1.ToolCall\x12\x14\n\x0ctool_call_id\x18\x06 \x01(\t\x12\x0f\n\x07refusal\x18\x07 \x01(\t\x12*\n\textension\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\n\x04\x62ody\"6\n\x0c\x43ontentParts\x12&\n\x05parts\x18\x01 \x03(\x0b\x32\x17.google.protobuf.Struct\"\xa2\x01\n\x08ToolCall\x12\x12\n\x05index\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x32\n\x08\x66unction\x18\x04 \x01(\x0b\x32 .keyturn.gateway.v1.FunctionCall\x12*\n\textension\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructB\x08\n\x06_index\"[\n\x0c\x46unctionCall\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\targuments\x18\x02 \x01(\t\x12*\n\textension\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"\x85\x01\n\x0f\x43ompletionUsage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\r\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\r\x12\x14\n\x0ctotal_tokens\x18\x03 \x01(\r\x12*\n\textension\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xcd\x01\n\x0e\x43hatCompletion\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63reated\x18\x02 \x01(\r\x12\r\n\x05model\x18\x03 \x01(\t\x12/\n\x07\x63hoices\x18\x04 \x03(\x0b\x32\x1e.keyturn.gateway.v1.ChatChoice\x12\x32\n\x05usage\x18\x05 \x01(\x0b\x32#.keyturn.gateway.v1.CompletionUsage\x12*\n\textension\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\"\x90\x01\n\nChatChoice\x12\r\n\x05index\x18\x01 \x01(\r\x12\x30\n\x07message\x18\x02 \x01(\x0b\x32\x1f.keyturn.gateway.v1.ChatMessage\x12\x15\n\rfinish_reason\x18\x03 \x01(\t\x12*\n\textension\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xd7\x01\n\x13\x43hatCompletionChunk\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63reated\x18\x02 \x01(\r\x12\r\n\x05model\x18\x03 \x01(\t\x12\x34\n\x07\x63hoices\x18\x04 \x03(\x0b\x32#.keyturn.gateway.v1.ChatChunkChoice\x12\x32\n\x05usage\x18\x05 \x01(\x0b\x32#.keyturn.gateway.v1.CompletionUsage\x12*\n\textension\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\"\x93\x01\n\x0f\x43hatChunkChoice\x12\r\n\x05index\x18\x01 \x01(\r\x12.\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32\x1f.keyturn.gateway.v1.ChatMessage\x12\x15\n\rfinish_reason\x18\x03 \x01(\t\x12*\n\textension\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Structb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(keyturn/gateway/v1/chat_completion.proto\x12\x12keyturn.gateway.v1\x1a\x1cgoogle/protobuf/struct.proto\"\x84\x02\n\x0b\x43hatMessage\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x11\n\x07\x63ontent\x18\x02 \x01(\tH\x00\x12\x39\n\rcontent_parts\x18\x03 \x01(\x0b\x32 .keyturn.gateway.v1.ContentPartsH\x00\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x30\n\ntool_calls\x18\x05 \x03(\x0b\x32\x1c.keyturn.gateway.v1.ToolCall\x12\x14\n\x0ctool_call_id\x18\x06 \x01(\t\x12\x0f\n\x07refusal\x18\x07 \x01(\t\x12*\n\textension\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\n\x04\x62ody\"6\n\x0c\x43ontentParts\x12&\n\x05parts\x18\x01 \x03(\x0b\x32\x17.google.protobuf.Struct\"\xa2\x01\n\x08ToolCall\x12\x12\n\x05index\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x32\n\x08\x66unction\x18\x04 \x01(\x0b\x32 .keyturn.gateway.v1.FunctionCall\x12*\n\textension\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructB\x08\n\x06_index\"n\n\x0c\x46unctionCall\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\targuments\x18\x02 \x01(\tH\x00\x88\x01\x01\x12*\n\textension\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\x0c\n\n_arguments\"\x85\x01\n\x0f\x43ompletionUsage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\r\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\r\x12\x14\n\x0ctotal_tokens\x18\x03 \x01(\r\x12*\n\textension\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xcd\x01\n\x0e\x43hatCompletion\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63reated\x18\x02 \x01(\r\x12\r\n\x05model\x18\x03 \x01(\t\x12/\n\x07\x63hoices\x18\x04 \x03(\x0b\x32\x1e.keyturn.gateway.v1.ChatChoice\x12\x32\n\x05usage\x18\x05 \x01(\x0b\x32#.keyturn.gateway.v1.CompletionUsage\x12*\n\textension\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\"\x90\x01\n\nChatChoice\x12\r\n\x05index\x18\x01 \x01(\r\x12\x30\n\x07message\x18\x02 \x01(\x0b\x32\x1f.keyturn.gateway.v1.ChatMessage\x12\x15\n\rfinish_reason\x18\x03 \x01(\t\x12*\n\textension\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xd7\x01\n\x13\x43hatCompletionChunk\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63reated\x18\x02 \x01(\r\x12\r\n\x05model\x18\x03 \x01(\t\x12\x34\n\x07\x63hoices\x18\x04 \x03(\x0b\x32#.keyturn.gateway.v1.ChatChunkChoice\x12\x32\n\x05usage\x18\x05 \x01(\x0b\x32#.keyturn.gateway.v1.CompletionUsage\x12*\n\textension\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\"\x93\x01\n\x0f\x43hatChunkChoice\x12\r\n\x05index\x18\x01 \x01(\r\x12.\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32\x1f.keyturn.gateway.v1.ChatMessage\x12\x15\n\rfinish_reason\x18\x03 \x01(\t\x12*\n\textension\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Structb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,15 +39,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOOLCALL']._serialized_start=414
   _globals['_TOOLCALL']._serialized_end=576
   _globals['_FUNCTIONCALL']._serialized_start=578
-  _globals['_FUNCTIONCALL']._serialized_end=669
-  _globals['_COMPLETIONUSAGE']._serialized_start=672
-  _globals['_COMPLETIONUSAGE']._serialized_end=805
-  _globals['_CHATCOMPLETION']._serialized_start=808
-  _globals['_CHATCOMPLETION']._serialized_end=1013
-  _globals['_CHATCHOICE']._serialized_start=1016
-  _globals['_CHATCHOICE']._serialized_end=1160
-  _globals['_CHATCOMPLETIONCHUNK']._serialized_start=1163
-  _globals['_CHATCOMPLETIONCHUNK']._serialized_end=1378
-  _globals['_CHATCHUNKCHOICE']._serialized_start=1381
-  _globals['_CHATCHUNKCHOICE']._serialized_end=1528
+  _globals['_FUNCTIONCALL']._serialized_end=688
+  _globals['_COMPLETIONUSAGE']._serialized_start=691
+  _globals['_COMPLETIONUSAGE']._serialized_end=824
+  _globals['_CHATCOMPLETION']._serialized_start=827
+  _globals['_CHATCOMPLETION']._serialized_end=1032
+  _globals['_CHATCHOICE']._serialized_start=1035
+  _globals['_CHATCHOICE']._serialized_end=1179
+  _globals['_CHATCOMPLETIONCHUNK']._serialized_start=1182
+  _globals['_CHATCOMPLETIONCHUNK']._serialized_end=1397
+  _globals['_CHATCHUNKCHOICE']._serialized_start=1400
+  _globals['_CHATCHUNKCHOICE']._serialized_end=1547
 # @@protoc_insertion_point(module_scope)

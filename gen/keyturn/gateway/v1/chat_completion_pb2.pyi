@@ -157,7 +157,9 @@ class FunctionCall(_message.Message):
     name: _builtins.str
     """Name of the function."""
     arguments: _builtins.str
-    """Its arguments, as JSON text that the model wrote. It may be invalid."""
+    """Its arguments, as JSON text that the model wrote. It may be invalid. In stream chunks the next
+    piece of it; the first piece is often empty.
+    """
     @_builtins.property
     def extension(self) -> _struct_pb2.Struct:
         """OpenAI fields that this message has no field for, by their OpenAI names."""
@@ -166,14 +168,16 @@ class FunctionCall(_message.Message):
         self,
         *,
         name: _builtins.str = ...,
-        arguments: _builtins.str = ...,
+        arguments: _builtins.str | None = ...,
         extension: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["extension", b"extension"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_arguments", b"_arguments", "arguments", b"arguments", "extension", b"extension"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "extension", b"extension", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_arguments", b"_arguments", "arguments", b"arguments", "extension", b"extension", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__arguments: _TypeAlias = _typing.Literal["arguments"]  # noqa: Y015
+    _WhichOneofArgType__arguments: _TypeAlias = _typing.Literal["_arguments", b"_arguments"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__arguments) -> _WhichOneofReturnType__arguments | None: ...
 
 Global___FunctionCall: _TypeAlias = FunctionCall  # noqa: Y015
 

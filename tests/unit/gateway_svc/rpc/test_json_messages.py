@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from gateway_svc.domain.errors import UpstreamAnswerUnusableError
 from gateway_svc.rpc.json_messages import JSONValue, fill, to_object
-from keyturn.gateway.v1.chat_completion_pb2 import ChatCompletion, ChatCompletionChunk, ChatMessage
+from keyturn.gateway.v1.chat_completion_pb2 import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatMessage,
+    FunctionCall,
+)
 from keyturn.gateway.v1.chat_completion_service_pb2 import ChatCompletionParameters
 from svc_runtime.service_error import InvalidFieldError
 
@@ -275,3 +280,12 @@ MESSAGES = st.builds(
 @given(MESSAGES)
 def test_any_message_comes_back_as_it_went_in(source: dict[str, JSONValue]) -> None:
     assert _same_json(_filled(ChatMessage(), source), source)
+
+
+@pytest.mark.parametrize("call", [{"name": "f", "arguments": ""}, {"name": "f"}], ids=str)
+def test_empty_arguments_of_a_tool_call_are_told_from_absent_ones(call: dict[str, str]) -> None:
+    message = FunctionCall()
+
+    fill(message, dict(call))
+
+    assert to_object(message, "call") == call
