@@ -12,7 +12,7 @@ from gateway_svc.domain.relay import AppCall, Exchange, Relay
 from gateway_svc.domain.sse import DONE, EventDecoder
 from gateway_svc.rpc.answers import FIRST_ERROR, broken_off, json_object, read_whole, refusal
 from gateway_svc.rpc.app_calls import AppCalls, send_receipt
-from gateway_svc.rpc.json_messages import fill, to_object
+from gateway_svc.rpc.json_messages import JSONValue, fill, to_object
 from keyturn.gateway.v1 import chat_completion_service_pb2 as chat_service_pb
 from keyturn.gateway.v1.chat_completion_service_pb2_grpc import ChatCompletionServiceServicer
 from svc_runtime.authentication import ServicerContext
@@ -55,11 +55,8 @@ class ChatCompletionServicer(ChatCompletionServiceServicer):
             await send_receipt(context, exchange)
             if exchange.status >= FIRST_ERROR:
                 raise refusal(exchange, await read_whole(exchange))
-            async for event in _events(exchange):
+            async for chunk in _chunks(exchange):
                 response = chat_service_pb.StreamChatCompletionResponse()
-                chunk = json_object(event)
-                if chunk.get("error"):
-                    raise broken_off(exchange, event)
                 fill(response.chunk, chunk)
                 yield response
 
@@ -82,8 +79,8 @@ class ChatCompletionServicer(ChatCompletionServiceServicer):
         )
 
 
-async def _events(exchange: Exchange) -> AsyncIterator[bytes]:
-    """Yield the data of each event, and end with OpenAI's mark of the end."""
+async def _chunks(exchange: Exchange) -> AsyncIterator[dict[str, JSONValue]]:
+    """Yield each piece of the answer, up to OpenAI's mark of the end."""
     decoder = EventDecoder()
     is_whole = False  # OpenAI ends each whole answer with its mark
     async for piece in exchange.body():
@@ -96,7 +93,10 @@ async def _events(exchange: Exchange) -> AsyncIterator[bytes]:
         for event in events:
             if event == DONE:
                 is_whole = True
-            else:
-                yield event
+                continue
+            chunk = json_object(event)
+            if chunk.get("error"):
+                raise broken_off(exchange, event)
+            yield chunk
     if not is_whole:
         raise UpstreamUnavailableError

@@ -108,3 +108,21 @@ def test_openais_headers_pass_by_list_only() -> None:
 @pytest.mark.parametrize(("name", "value"), [("a", "1"), ("b", "2"), ("c", "")])
 def test_a_header_is_looked_up_by_its_first_value(name: str, value: str) -> None:
     assert header((("a", "1"), ("b", "2"), ("a", "3")), name) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["\udcff\udcfe", "é", "a\r\nb", "x" * 4097],
+    ids=["surrogates", "not-ascii", "line-break", "too-long"],
+)
+def test_a_header_of_openais_that_grpc_cannot_carry_is_left_out(value: str) -> None:
+    assert response_headers([("x-request-id", value), ("retry-after", "1")]) == (
+        ("retry-after", "1"),
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["x-stainless-a\r\nauthorization", "x-stainless-a b:c", "x-stainless-é"]
+)
+def test_a_header_name_that_is_none_does_not_pass(name: str) -> None:
+    assert not may_pass_to_openai(name)
