@@ -6,9 +6,9 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from keyturn.keyvault.v1 import lease_pb2 as _lease_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -124,13 +124,13 @@ class AcquireLeaseResponse(_message.Message):
 
     LEASE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def lease(self) -> Global___Lease:
+    def lease(self) -> _lease_pb2.Lease:
         """The lease."""
 
     def __init__(
         self,
         *,
-        lease: Global___Lease | None = ...,
+        lease: _lease_pb2.Lease | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -139,46 +139,6 @@ class AcquireLeaseResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AcquireLeaseResponse: _TypeAlias = AcquireLeaseResponse  # noqa: Y015
-
-@_typing.final
-class Lease(_message.Message):
-    """The right to use one key for one request."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    LEASE_ID_FIELD_NUMBER: _builtins.int
-    SEALED_KEY_FIELD_NUMBER: _builtins.int
-    KEY_VERSION_FIELD_NUMBER: _builtins.int
-    GRANT_FIELD_NUMBER: _builtins.int
-    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
-    lease_id: _builtins.str
-    """Unique id: 32 hexadecimal digits."""
-    sealed_key: _builtins.str
-    """The key, sealed by Vault's transit engine under the key's name."""
-    key_version: _builtins.int
-    """Version of the key."""
-    grant: _builtins.str
-    """Name of the grant that allowed it."""
-    @_builtins.property
-    def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When the lease ends: a key that was not opened by then must not be."""
-
-    def __init__(
-        self,
-        *,
-        lease_id: _builtins.str = ...,
-        sealed_key: _builtins.str = ...,
-        key_version: _builtins.int = ...,
-        grant: _builtins.str = ...,
-        expire_time: _timestamp_pb2.Timestamp | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "grant", b"grant", "key_version", b"key_version", "lease_id", b"lease_id", "sealed_key", b"sealed_key"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Lease: _TypeAlias = Lease  # noqa: Y015
 
 @_typing.final
 class SettleLeaseRequest(_message.Message):

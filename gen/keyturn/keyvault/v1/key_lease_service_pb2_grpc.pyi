@@ -43,8 +43,10 @@ class KeyLeaseServiceStub:
 
     Not idempotent: each call is a new lease.
     Errors: PERMISSION_DENIED (NOT_GRANTED when there is no such key or grant, GRANT_REVOKED,
-    GRANT_EXPIRED, SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED), UNAUTHENTICATED
-    (APP_PROOF_INVALID), INVALID_ARGUMENT, UNAVAILABLE (VAULT_UNAVAILABLE, ISSUER_UNAVAILABLE).
+    GRANT_EXPIRED, SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED),
+    FAILED_PRECONDITION to apps that hold a grant (KEY_PENDING, KEY_DISABLED, KEY_EXPIRED,
+    KEY_REJECTED_UPSTREAM), UNAUTHENTICATED (APP_PROOF_INVALID), INVALID_ARGUMENT, UNAVAILABLE
+    (VAULT_UNAVAILABLE, ISSUER_UNAVAILABLE).
     """
     SettleLease: _grpc.UnaryUnaryMultiCallable[_key_lease_service_pb2.SettleLeaseRequest, _key_lease_service_pb2.SettleLeaseResponse]
     """Reports what became of leases, many at once.
@@ -68,8 +70,10 @@ class KeyLeaseServiceAsyncStub(KeyLeaseServiceStub):
 
     Not idempotent: each call is a new lease.
     Errors: PERMISSION_DENIED (NOT_GRANTED when there is no such key or grant, GRANT_REVOKED,
-    GRANT_EXPIRED, SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED), UNAUTHENTICATED
-    (APP_PROOF_INVALID), INVALID_ARGUMENT, UNAVAILABLE (VAULT_UNAVAILABLE, ISSUER_UNAVAILABLE).
+    GRANT_EXPIRED, SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED),
+    FAILED_PRECONDITION to apps that hold a grant (KEY_PENDING, KEY_DISABLED, KEY_EXPIRED,
+    KEY_REJECTED_UPSTREAM), UNAUTHENTICATED (APP_PROOF_INVALID), INVALID_ARGUMENT, UNAVAILABLE
+    (VAULT_UNAVAILABLE, ISSUER_UNAVAILABLE).
     """
     SettleLease: _aio.UnaryUnaryMultiCallable[_key_lease_service_pb2.SettleLeaseRequest, _key_lease_service_pb2.SettleLeaseResponse]  # type: ignore[assignment]
     """Reports what became of leases, many at once.
@@ -96,8 +100,10 @@ class KeyLeaseServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Not idempotent: each call is a new lease.
         Errors: PERMISSION_DENIED (NOT_GRANTED when there is no such key or grant, GRANT_REVOKED,
-        GRANT_EXPIRED, SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED), UNAUTHENTICATED
-        (APP_PROOF_INVALID), INVALID_ARGUMENT, UNAVAILABLE (VAULT_UNAVAILABLE, ISSUER_UNAVAILABLE).
+        GRANT_EXPIRED, SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED),
+        FAILED_PRECONDITION to apps that hold a grant (KEY_PENDING, KEY_DISABLED, KEY_EXPIRED,
+        KEY_REJECTED_UPSTREAM), UNAUTHENTICATED (APP_PROOF_INVALID), INVALID_ARGUMENT, UNAVAILABLE
+        (VAULT_UNAVAILABLE, ISSUER_UNAVAILABLE).
         """
 
     @_abc_1.abstractmethod

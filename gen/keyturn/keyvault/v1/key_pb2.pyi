@@ -27,16 +27,104 @@ class _KeyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeyState.Val
     KEY_STATE_UNSPECIFIED: _KeyState.ValueType  # 0
     """Never sent."""
     KEY_STATE_ACTIVE: _KeyState.ValueType  # 1
-    """The key serves requests within its grants."""
+    """Serves requests within the key's grants."""
+    KEY_STATE_PENDING: _KeyState.ValueType  # 2
+    """Waits until a gateway has verified it at OpenAI."""
+    KEY_STATE_RETIRING: _KeyState.ValueType  # 3
+    """Was replaced by a rotation; kept for a while, so that the rotation can be undone."""
+    KEY_STATE_DISABLED: _KeyState.ValueType  # 4
+    """The owner switched it off."""
+    KEY_STATE_REJECTED: _KeyState.ValueType  # 5
+    """OpenAI refused it."""
+    KEY_STATE_EXPIRED: _KeyState.ValueType  # 6
+    """Its time is up."""
+    KEY_STATE_DELETED: _KeyState.ValueType  # 7
+    """Its deletion has begun, and was interrupted; deleting it again finishes."""
 
 class KeyState(_KeyState, metaclass=_KeyStateEnumTypeWrapper):
-    """What a key may do."""
+    """What a key, or one version of it, may do."""
 
 KEY_STATE_UNSPECIFIED: KeyState.ValueType  # 0
 """Never sent."""
 KEY_STATE_ACTIVE: KeyState.ValueType  # 1
-"""The key serves requests within its grants."""
+"""Serves requests within the key's grants."""
+KEY_STATE_PENDING: KeyState.ValueType  # 2
+"""Waits until a gateway has verified it at OpenAI."""
+KEY_STATE_RETIRING: KeyState.ValueType  # 3
+"""Was replaced by a rotation; kept for a while, so that the rotation can be undone."""
+KEY_STATE_DISABLED: KeyState.ValueType  # 4
+"""The owner switched it off."""
+KEY_STATE_REJECTED: KeyState.ValueType  # 5
+"""OpenAI refused it."""
+KEY_STATE_EXPIRED: KeyState.ValueType  # 6
+"""Its time is up."""
+KEY_STATE_DELETED: KeyState.ValueType  # 7
+"""Its deletion has begun, and was interrupted; deleting it again finishes."""
 Global___KeyState: _TypeAlias = KeyState  # noqa: Y015
+
+class _KeyAssurance:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _KeyAssuranceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeyAssurance.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    KEY_ASSURANCE_UNSPECIFIED: _KeyAssurance.ValueType  # 0
+    """As the deployment does by default."""
+    KEY_ASSURANCE_STANDARD: _KeyAssurance.ValueType  # 1
+    """Inline, unless the deployment wraps every lease."""
+    KEY_ASSURANCE_HIGH: _KeyAssurance.ValueType  # 2
+    """Wrapped: Vault itself enforces that the hand-off is used once and in time. Each request costs
+    some milliseconds and writes to Vault's storage.
+    """
+
+class KeyAssurance(_KeyAssurance, metaclass=_KeyAssuranceEnumTypeWrapper):
+    """How a lease carries the sealed key to the gateway."""
+
+KEY_ASSURANCE_UNSPECIFIED: KeyAssurance.ValueType  # 0
+"""As the deployment does by default."""
+KEY_ASSURANCE_STANDARD: KeyAssurance.ValueType  # 1
+"""Inline, unless the deployment wraps every lease."""
+KEY_ASSURANCE_HIGH: KeyAssurance.ValueType  # 2
+"""Wrapped: Vault itself enforces that the hand-off is used once and in time. Each request costs
+some milliseconds and writes to Vault's storage.
+"""
+Global___KeyAssurance: _TypeAlias = KeyAssurance  # noqa: Y015
+
+class _VerificationOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VerificationOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VerificationOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VERIFICATION_OUTCOME_UNSPECIFIED: _VerificationOutcome.ValueType  # 0
+    """Not allowed."""
+    VERIFICATION_OUTCOME_VERIFIED: _VerificationOutcome.ValueType  # 1
+    """OpenAI accepts the key."""
+    VERIFICATION_OUTCOME_WRONG_KEY: _VerificationOutcome.ValueType  # 2
+    """OpenAI does not know the key."""
+    VERIFICATION_OUTCOME_NO_QUOTA: _VerificationOutcome.ValueType  # 3
+    """OpenAI knows the key, and its account has no quota left."""
+    VERIFICATION_OUTCOME_NO_PERMISSION: _VerificationOutcome.ValueType  # 4
+    """OpenAI knows the key, and it has no permission for what is tried."""
+    VERIFICATION_OUTCOME_OPENAI_UNREACHABLE: _VerificationOutcome.ValueType  # 5
+    """OpenAI could not be reached, or failed. It is tried again."""
+
+class VerificationOutcome(_VerificationOutcome, metaclass=_VerificationOutcomeEnumTypeWrapper):
+    """What a gateway found when it tried a key at OpenAI."""
+
+VERIFICATION_OUTCOME_UNSPECIFIED: VerificationOutcome.ValueType  # 0
+"""Not allowed."""
+VERIFICATION_OUTCOME_VERIFIED: VerificationOutcome.ValueType  # 1
+"""OpenAI accepts the key."""
+VERIFICATION_OUTCOME_WRONG_KEY: VerificationOutcome.ValueType  # 2
+"""OpenAI does not know the key."""
+VERIFICATION_OUTCOME_NO_QUOTA: VerificationOutcome.ValueType  # 3
+"""OpenAI knows the key, and its account has no quota left."""
+VERIFICATION_OUTCOME_NO_PERMISSION: VerificationOutcome.ValueType  # 4
+"""OpenAI knows the key, and it has no permission for what is tried."""
+VERIFICATION_OUTCOME_OPENAI_UNREACHABLE: VerificationOutcome.ValueType  # 5
+"""OpenAI could not be reached, or failed. It is tried again."""
+Global___VerificationOutcome: _TypeAlias = VerificationOutcome  # noqa: Y015
 
 @_typing.final
 class Key(_message.Message):
@@ -53,23 +141,55 @@ class Key(_message.Message):
     ROTATE_TIME_FIELD_NUMBER: _builtins.int
     ACTIVE_GRANT_COUNT_FIELD_NUMBER: _builtins.int
     CREATOR_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    ROTATE_DUE_TIME_FIELD_NUMBER: _builtins.int
+    ASSURANCE_FIELD_NUMBER: _builtins.int
+    VERIFICATION_FIELD_NUMBER: _builtins.int
+    INCOMING_FIELD_NUMBER: _builtins.int
+    RETIRING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `users/{user}/keys/{key}` or `teams/{team}/keys/{key}`. Output only."""
     state: Global___KeyState.ValueType
-    """Whether the key serves requests. Output only."""
+    """Whether the key serves requests: only an active one does. Output only."""
     key_version: _builtins.int
-    """Counts the plaintexts that this record has held, from 1; each rotation adds 1. Output only."""
+    """Number of the version that serves, or waits to: plaintexts are counted from 1. Output only."""
     active_grant_count: _builtins.int
     """How many grants are neither revoked nor expired. Output only."""
     creator: _builtins.str
     """Who made the record: the verified name of the person. Output only."""
+    assurance: Global___KeyAssurance.ValueType
+    """How the sealed key is handed to gateways."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the record was made. Output only."""
 
     @_builtins.property
     def rotate_time(self) -> _timestamp_pb2.Timestamp:
-        """When the current plaintext went in. Output only."""
+        """When the plaintext of `key_version` went in. Output only."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the key stops serving by itself: what the owner set, or the deployment's highest age,
+        whichever comes first. Absent: never.
+        """
+
+    @_builtins.property
+    def rotate_due_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on the key is due for rotation. Absent: the deployment asks for none. Output only."""
+
+    @_builtins.property
+    def verification(self) -> Global___KeyVerification:
+        """What the last verification of `key_version` found. Absent: none has ended. Output only."""
+
+    @_builtins.property
+    def incoming(self) -> Global___KeyVersion:
+        """The version that a rotation under way brings: it serves once it is verified. Output only."""
+
+    @_builtins.property
+    def retiring(self) -> Global___KeyVersion:
+        """The version that the last rotation replaced: it serves no more, and is kept until its
+        `destroy_time`, so that the rotation can be undone. Output only.
+        """
 
     def __init__(
         self,
@@ -81,11 +201,121 @@ class Key(_message.Message):
         rotate_time: _timestamp_pb2.Timestamp | None = ...,
         active_grant_count: _builtins.int = ...,
         creator: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        rotate_due_time: _timestamp_pb2.Timestamp | None = ...,
+        assurance: Global___KeyAssurance.ValueType = ...,
+        verification: Global___KeyVerification | None = ...,
+        incoming: Global___KeyVersion | None = ...,
+        retiring: Global___KeyVersion | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "rotate_time", b"rotate_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "incoming", b"incoming", "retiring", b"retiring", "rotate_due_time", b"rotate_due_time", "rotate_time", b"rotate_time", "verification", b"verification"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_grant_count", b"active_grant_count", "create_time", b"create_time", "creator", b"creator", "key_version", b"key_version", "name", b"name", "rotate_time", b"rotate_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_grant_count", b"active_grant_count", "assurance", b"assurance", "create_time", b"create_time", "creator", b"creator", "expire_time", b"expire_time", "incoming", b"incoming", "key_version", b"key_version", "name", b"name", "retiring", b"retiring", "rotate_due_time", b"rotate_due_time", "rotate_time", b"rotate_time", "state", b"state", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Key: _TypeAlias = Key  # noqa: Y015
+
+@_typing.final
+class KeyVersion(_message.Message):
+    """One plaintext of a key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_VERSION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    DESTROY_TIME_FIELD_NUMBER: _builtins.int
+    VERIFICATION_FIELD_NUMBER: _builtins.int
+    key_version: _builtins.int
+    """Its number, from 1."""
+    state: Global___KeyState.ValueType
+    """What it may do."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When the plaintext went in."""
+
+    @_builtins.property
+    def destroy_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is destroyed. Absent: not by itself."""
+
+    @_builtins.property
+    def verification(self) -> Global___KeyVerification:
+        """What its last verification found. Absent: none has ended."""
+
+    def __init__(
+        self,
+        *,
+        key_version: _builtins.int = ...,
+        state: Global___KeyState.ValueType = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        destroy_time: _timestamp_pb2.Timestamp | None = ...,
+        verification: Global___KeyVerification | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "destroy_time", b"destroy_time", "verification", b"verification"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "destroy_time", b"destroy_time", "key_version", b"key_version", "state", b"state", "verification", b"verification"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyVersion: _TypeAlias = KeyVersion  # noqa: Y015
+
+@_typing.final
+class KeyVerification(_message.Message):
+    """What a gateway found when it tried a key at OpenAI."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    VERIFY_TIME_FIELD_NUMBER: _builtins.int
+    outcome: Global___VerificationOutcome.ValueType
+    """What it found."""
+    @_builtins.property
+    def verify_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        outcome: Global___VerificationOutcome.ValueType = ...,
+        verify_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["verify_time", b"verify_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "verify_time", b"verify_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyVerification: _TypeAlias = KeyVerification  # noqa: Y015
+
+@_typing.final
+class DeletionProof(_message.Message):
+    """What the destruction of a key destroyed. Vault was asked afterwards, and has nothing left of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    DESTROYED_VERSION_COUNT_FIELD_NUMBER: _builtins.int
+    CONFIRM_TIME_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Name of the key."""
+    destroyed_version_count: _builtins.int
+    """How many stored versions of the record Vault reported as destroyed."""
+    @_builtins.property
+    def confirm_time(self) -> _timestamp_pb2.Timestamp:
+        """When Vault confirmed that there is no such record any more."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        destroyed_version_count: _builtins.int = ...,
+        confirm_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["confirm_time", b"confirm_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm_time", b"confirm_time", "destroyed_version_count", b"destroyed_version_count", "key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletionProof: _TypeAlias = DeletionProof  # noqa: Y015

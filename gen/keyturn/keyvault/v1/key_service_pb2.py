@@ -22,10 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from keyturn.keyvault.v1 import key_pb2 as keyturn_dot_keyvault_dot_v1_dot_key__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%keyturn/keyvault/v1/key_service.proto\x12\x13keyturn.keyvault.v1\x1a\x1dkeyturn/keyvault/v1/key.proto\"6\n\x10\x43reateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07\x61pi_key\x18\x02 \x01(\x0c\x42\x03\x80\x01\x01\":\n\x11\x43reateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"\x1d\n\rGetKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"7\n\x0eGetKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"!\n\x0fListKeysRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\":\n\x10ListKeysResponse\x12&\n\x04keys\x18\x01 \x03(\x0b\x32\x18.keyturn.keyvault.v1.Key\"6\n\x10RotateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07\x61pi_key\x18\x02 \x01(\x0c\x42\x03\x80\x01\x01\":\n\x11RotateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\" \n\x10\x44\x65leteKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x13\n\x11\x44\x65leteKeyResponse2\xcc\x03\n\nKeyService\x12Z\n\tCreateKey\x12%.keyturn.keyvault.v1.CreateKeyRequest\x1a&.keyturn.keyvault.v1.CreateKeyResponse\x12Q\n\x06GetKey\x12\".keyturn.keyvault.v1.GetKeyRequest\x1a#.keyturn.keyvault.v1.GetKeyResponse\x12W\n\x08ListKeys\x12$.keyturn.keyvault.v1.ListKeysRequest\x1a%.keyturn.keyvault.v1.ListKeysResponse\x12Z\n\tRotateKey\x12%.keyturn.keyvault.v1.RotateKeyRequest\x1a&.keyturn.keyvault.v1.RotateKeyResponse\x12Z\n\tDeleteKey\x12%.keyturn.keyvault.v1.DeleteKeyRequest\x1a&.keyturn.keyvault.v1.DeleteKeyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%keyturn/keyvault/v1/key_service.proto\x12\x13keyturn.keyvault.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dkeyturn/keyvault/v1/key.proto\"\x9d\x01\n\x10\x43reateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07\x61pi_key\x18\x02 \x01(\x0c\x42\x03\x80\x01\x01\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\tassurance\x18\x04 \x01(\x0e\x32!.keyturn.keyvault.v1.KeyAssurance\":\n\x11\x43reateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"\x1d\n\rGetKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"7\n\x0eGetKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"!\n\x0fListKeysRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\":\n\x10ListKeysResponse\x12&\n\x04keys\x18\x01 \x03(\x0b\x32\x18.keyturn.keyvault.v1.Key\"b\n\x10RotateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07\x61pi_key\x18\x02 \x01(\x0c\x42\x03\x80\x01\x01\x12*\n\x07overlap\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\":\n\x11RotateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"j\n\x10UpdateKeyRequest\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\":\n\x11UpdateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"#\n\x13UndoRotationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"=\n\x14UndoRotationResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\" \n\x10VerifyKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11VerifyKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"!\n\x11\x44isableKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\";\n\x12\x44isableKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\" \n\x10\x45nableKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11\x45nableKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\" \n\x10\x44\x65leteKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"F\n\x11\x44\x65leteKeyResponse\x12\x31\n\x05proof\x18\x01 \x01(\x0b\x32\".keyturn.keyvault.v1.DeletionProof2\xa4\x07\n\nKeyService\x12Z\n\tCreateKey\x12%.keyturn.keyvault.v1.CreateKeyRequest\x1a&.keyturn.keyvault.v1.CreateKeyResponse\x12Q\n\x06GetKey\x12\".keyturn.keyvault.v1.GetKeyRequest\x1a#.keyturn.keyvault.v1.GetKeyResponse\x12W\n\x08ListKeys\x12$.keyturn.keyvault.v1.ListKeysRequest\x1a%.keyturn.keyvault.v1.ListKeysResponse\x12Z\n\tUpdateKey\x12%.keyturn.keyvault.v1.UpdateKeyRequest\x1a&.keyturn.keyvault.v1.UpdateKeyResponse\x12Z\n\tRotateKey\x12%.keyturn.keyvault.v1.RotateKeyRequest\x1a&.keyturn.keyvault.v1.RotateKeyResponse\x12\x63\n\x0cUndoRotation\x12(.keyturn.keyvault.v1.UndoRotationRequest\x1a).keyturn.keyvault.v1.UndoRotationResponse\x12Z\n\tVerifyKey\x12%.keyturn.keyvault.v1.VerifyKeyRequest\x1a&.keyturn.keyvault.v1.VerifyKeyResponse\x12]\n\nDisableKey\x12&.keyturn.keyvault.v1.DisableKeyRequest\x1a\'.keyturn.keyvault.v1.DisableKeyResponse\x12Z\n\tEnableKey\x12%.keyturn.keyvault.v1.EnableKeyRequest\x1a&.keyturn.keyvault.v1.EnableKeyResponse\x12Z\n\tDeleteKey\x12%.keyturn.keyvault.v1.DeleteKeyRequest\x1a&.keyturn.keyvault.v1.DeleteKeyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,26 +39,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEKEYREQUEST'].fields_by_name['api_key']._serialized_options = b'\200\001\001'
   _globals['_ROTATEKEYREQUEST'].fields_by_name['api_key']._loaded_options = None
   _globals['_ROTATEKEYREQUEST'].fields_by_name['api_key']._serialized_options = b'\200\001\001'
-  _globals['_CREATEKEYREQUEST']._serialized_start=93
-  _globals['_CREATEKEYREQUEST']._serialized_end=147
-  _globals['_CREATEKEYRESPONSE']._serialized_start=149
-  _globals['_CREATEKEYRESPONSE']._serialized_end=207
-  _globals['_GETKEYREQUEST']._serialized_start=209
-  _globals['_GETKEYREQUEST']._serialized_end=238
-  _globals['_GETKEYRESPONSE']._serialized_start=240
-  _globals['_GETKEYRESPONSE']._serialized_end=295
-  _globals['_LISTKEYSREQUEST']._serialized_start=297
-  _globals['_LISTKEYSREQUEST']._serialized_end=330
-  _globals['_LISTKEYSRESPONSE']._serialized_start=332
-  _globals['_LISTKEYSRESPONSE']._serialized_end=390
-  _globals['_ROTATEKEYREQUEST']._serialized_start=392
-  _globals['_ROTATEKEYREQUEST']._serialized_end=446
-  _globals['_ROTATEKEYRESPONSE']._serialized_start=448
-  _globals['_ROTATEKEYRESPONSE']._serialized_end=506
-  _globals['_DELETEKEYREQUEST']._serialized_start=508
-  _globals['_DELETEKEYREQUEST']._serialized_end=540
-  _globals['_DELETEKEYRESPONSE']._serialized_start=542
-  _globals['_DELETEKEYRESPONSE']._serialized_end=561
-  _globals['_KEYSERVICE']._serialized_start=564
-  _globals['_KEYSERVICE']._serialized_end=1024
+  _globals['_CREATEKEYREQUEST']._serialized_start=193
+  _globals['_CREATEKEYREQUEST']._serialized_end=350
+  _globals['_CREATEKEYRESPONSE']._serialized_start=352
+  _globals['_CREATEKEYRESPONSE']._serialized_end=410
+  _globals['_GETKEYREQUEST']._serialized_start=412
+  _globals['_GETKEYREQUEST']._serialized_end=441
+  _globals['_GETKEYRESPONSE']._serialized_start=443
+  _globals['_GETKEYRESPONSE']._serialized_end=498
+  _globals['_LISTKEYSREQUEST']._serialized_start=500
+  _globals['_LISTKEYSREQUEST']._serialized_end=533
+  _globals['_LISTKEYSRESPONSE']._serialized_start=535
+  _globals['_LISTKEYSRESPONSE']._serialized_end=593
+  _globals['_ROTATEKEYREQUEST']._serialized_start=595
+  _globals['_ROTATEKEYREQUEST']._serialized_end=693
+  _globals['_ROTATEKEYRESPONSE']._serialized_start=695
+  _globals['_ROTATEKEYRESPONSE']._serialized_end=753
+  _globals['_UPDATEKEYREQUEST']._serialized_start=755
+  _globals['_UPDATEKEYREQUEST']._serialized_end=861
+  _globals['_UPDATEKEYRESPONSE']._serialized_start=863
+  _globals['_UPDATEKEYRESPONSE']._serialized_end=921
+  _globals['_UNDOROTATIONREQUEST']._serialized_start=923
+  _globals['_UNDOROTATIONREQUEST']._serialized_end=958
+  _globals['_UNDOROTATIONRESPONSE']._serialized_start=960
+  _globals['_UNDOROTATIONRESPONSE']._serialized_end=1021
+  _globals['_VERIFYKEYREQUEST']._serialized_start=1023
+  _globals['_VERIFYKEYREQUEST']._serialized_end=1055
+  _globals['_VERIFYKEYRESPONSE']._serialized_start=1057
+  _globals['_VERIFYKEYRESPONSE']._serialized_end=1115
+  _globals['_DISABLEKEYREQUEST']._serialized_start=1117
+  _globals['_DISABLEKEYREQUEST']._serialized_end=1150
+  _globals['_DISABLEKEYRESPONSE']._serialized_start=1152
+  _globals['_DISABLEKEYRESPONSE']._serialized_end=1211
+  _globals['_ENABLEKEYREQUEST']._serialized_start=1213
+  _globals['_ENABLEKEYREQUEST']._serialized_end=1245
+  _globals['_ENABLEKEYRESPONSE']._serialized_start=1247
+  _globals['_ENABLEKEYRESPONSE']._serialized_end=1305
+  _globals['_DELETEKEYREQUEST']._serialized_start=1307
+  _globals['_DELETEKEYREQUEST']._serialized_end=1339
+  _globals['_DELETEKEYRESPONSE']._serialized_start=1341
+  _globals['_DELETEKEYRESPONSE']._serialized_end=1411
+  _globals['_KEYSERVICE']._serialized_start=1414
+  _globals['_KEYSERVICE']._serialized_end=2346
 # @@protoc_insertion_point(module_scope)

@@ -54,10 +54,35 @@ class KeyServiceStub:
                 request_serializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.ListKeysRequest.SerializeToString,
                 response_deserializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.ListKeysResponse.FromString,
                 _registered_method=True)
+        self.UpdateKey = channel.unary_unary(
+                '/keyturn.keyvault.v1.KeyService/UpdateKey',
+                request_serializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.UpdateKeyRequest.SerializeToString,
+                response_deserializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.UpdateKeyResponse.FromString,
+                _registered_method=True)
         self.RotateKey = channel.unary_unary(
                 '/keyturn.keyvault.v1.KeyService/RotateKey',
                 request_serializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.RotateKeyRequest.SerializeToString,
                 response_deserializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.RotateKeyResponse.FromString,
+                _registered_method=True)
+        self.UndoRotation = channel.unary_unary(
+                '/keyturn.keyvault.v1.KeyService/UndoRotation',
+                request_serializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.UndoRotationRequest.SerializeToString,
+                response_deserializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.UndoRotationResponse.FromString,
+                _registered_method=True)
+        self.VerifyKey = channel.unary_unary(
+                '/keyturn.keyvault.v1.KeyService/VerifyKey',
+                request_serializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.VerifyKeyRequest.SerializeToString,
+                response_deserializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.VerifyKeyResponse.FromString,
+                _registered_method=True)
+        self.DisableKey = channel.unary_unary(
+                '/keyturn.keyvault.v1.KeyService/DisableKey',
+                request_serializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.DisableKeyRequest.SerializeToString,
+                response_deserializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.DisableKeyResponse.FromString,
+                _registered_method=True)
+        self.EnableKey = channel.unary_unary(
+                '/keyturn.keyvault.v1.KeyService/EnableKey',
+                request_serializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.EnableKeyRequest.SerializeToString,
+                response_deserializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.EnableKeyResponse.FromString,
                 _registered_method=True)
         self.DeleteKey = channel.unary_unary(
                 '/keyturn.keyvault.v1.KeyService/DeleteKey',
@@ -75,10 +100,13 @@ class KeyServiceServicer:
     """
 
     def CreateKey(self, request, context):
-        """Takes a new key into custody.
+        """Takes a new key into custody. It is pending at first, and serves once a gateway has verified it
+        at OpenAI: GetKey tells when.
 
         Not idempotent: a second call is refused with ALREADY_EXISTS (KEY_EXISTS).
-        Errors: INVALID_ARGUMENT names the field and the rule; UNAVAILABLE (VAULT_UNAVAILABLE).
+        Errors: INVALID_ARGUMENT names the field and the rule; ALREADY_EXISTS (KEY_DUPLICATE) when the
+        same plaintext is in custody already; RESOURCE_EXHAUSTED (TOO_MANY_KEYS); UNAVAILABLE
+        (VAULT_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -102,22 +130,82 @@ class KeyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def RotateKey(self, request, context):
-        """Replaces a key's plaintext and destroys the one before. Grants stay.
+    def UpdateKey(self, request, context):
+        """Changes what an owner may decide about a key: its expiry and its assurance.
 
-        Idempotent: rotating to the plaintext that is current already finishes an interrupted
-        rotation's clean-up and changes nothing else.
-        Errors: NOT_FOUND (KEY_NOT_FOUND), ABORTED (KEY_CHANGED_MEANWHILE), INVALID_ARGUMENT,
+        Idempotent.
+        Errors: NOT_FOUND (KEY_NOT_FOUND), INVALID_ARGUMENT, ABORTED (KEY_CHANGED_MEANWHILE),
         UNAVAILABLE (VAULT_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def DeleteKey(self, request, context):
-        """Destroys a key: every stored version and its record, grants included. There is no undo.
+    def RotateKey(self, request, context):
+        """Brings a new plaintext. The one before serves until the new one is verified at OpenAI, then is
+        kept for the overlap, so that the rotation can be undone, and is destroyed. When the new one
+        fails its verification, the one before goes on serving. Grants stay.
 
-        Errors: NOT_FOUND (KEY_NOT_FOUND), UNAVAILABLE (VAULT_UNAVAILABLE).
+        Idempotent: rotating to the plaintext that is current or incoming already changes nothing, but
+        has it verified again.
+        Errors: NOT_FOUND (KEY_NOT_FOUND), ABORTED (KEY_CHANGED_MEANWHILE), INVALID_ARGUMENT,
+        ALREADY_EXISTS (KEY_DUPLICATE), UNAVAILABLE (VAULT_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndoRotation(self, request, context):
+        """Takes the last rotation back: an incoming version is destroyed, or else the retiring version
+        serves again and the one that replaced it is destroyed.
+
+        Errors: NOT_FOUND (KEY_NOT_FOUND), FAILED_PRECONDITION (KEY_STATE_CONFLICT) when there is
+        nothing to take back, ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyKey(self, request, context):
+        """Has a gateway try the key at OpenAI: the incoming version if there is one, or else the current
+        one. GetKey tells the outcome.
+
+        Idempotent.
+        Errors: NOT_FOUND (KEY_NOT_FOUND), FAILED_PRECONDITION (KEY_STATE_CONFLICT), UNAVAILABLE
+        (VAULT_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DisableKey(self, request, context):
+        """Switches a key off. It holds from the next request on every replica.
+
+        Idempotent.
+        Errors: NOT_FOUND (KEY_NOT_FOUND), FAILED_PRECONDITION (KEY_STATE_CONFLICT), ABORTED
+        (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnableKey(self, request, context):
+        """Switches a key on that was switched off. It is pending until it is verified anew.
+
+        Idempotent.
+        Errors: as of DisableKey.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteKey(self, request, context):
+        """Destroys a key: every stored version and its record, grants included. There is no undo. The
+        response is given only after Vault has confirmed that nothing is left.
+
+        A call that broke off is finished by another one.
+        Errors: NOT_FOUND (KEY_NOT_FOUND), ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE
+        (VAULT_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,10 +229,35 @@ def add_KeyServiceServicer_to_server(servicer, server):
                     request_deserializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.ListKeysRequest.FromString,
                     response_serializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.ListKeysResponse.SerializeToString,
             ),
+            'UpdateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateKey,
+                    request_deserializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.UpdateKeyRequest.FromString,
+                    response_serializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.UpdateKeyResponse.SerializeToString,
+            ),
             'RotateKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RotateKey,
                     request_deserializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.RotateKeyRequest.FromString,
                     response_serializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.RotateKeyResponse.SerializeToString,
+            ),
+            'UndoRotation': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndoRotation,
+                    request_deserializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.UndoRotationRequest.FromString,
+                    response_serializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.UndoRotationResponse.SerializeToString,
+            ),
+            'VerifyKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyKey,
+                    request_deserializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.VerifyKeyRequest.FromString,
+                    response_serializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.VerifyKeyResponse.SerializeToString,
+            ),
+            'DisableKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisableKey,
+                    request_deserializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.DisableKeyRequest.FromString,
+                    response_serializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.DisableKeyResponse.SerializeToString,
+            ),
+            'EnableKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnableKey,
+                    request_deserializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.EnableKeyRequest.FromString,
+                    response_serializer=keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.EnableKeyResponse.SerializeToString,
             ),
             'DeleteKey': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteKey,
@@ -249,6 +362,33 @@ class KeyService:
             _registered_method=True)
 
     @staticmethod
+    def UpdateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyturn.keyvault.v1.KeyService/UpdateKey',
+            keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.UpdateKeyRequest.SerializeToString,
+            keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.UpdateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def RotateKey(request,
             target,
             options=(),
@@ -265,6 +405,114 @@ class KeyService:
             '/keyturn.keyvault.v1.KeyService/RotateKey',
             keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.RotateKeyRequest.SerializeToString,
             keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.RotateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndoRotation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyturn.keyvault.v1.KeyService/UndoRotation',
+            keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.UndoRotationRequest.SerializeToString,
+            keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.UndoRotationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyturn.keyvault.v1.KeyService/VerifyKey',
+            keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.VerifyKeyRequest.SerializeToString,
+            keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.VerifyKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DisableKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyturn.keyvault.v1.KeyService/DisableKey',
+            keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.DisableKeyRequest.SerializeToString,
+            keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.DisableKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnableKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyturn.keyvault.v1.KeyService/EnableKey',
+            keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.EnableKeyRequest.SerializeToString,
+            keyturn_dot_keyvault_dot_v1_dot_key__service__pb2.EnableKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

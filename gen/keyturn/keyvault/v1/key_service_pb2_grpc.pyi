@@ -39,10 +39,13 @@ class KeyServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> KeyServiceAsyncStub: ...
     CreateKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.CreateKeyRequest, _key_service_pb2.CreateKeyResponse]
-    """Takes a new key into custody.
+    """Takes a new key into custody. It is pending at first, and serves once a gateway has verified it
+    at OpenAI: GetKey tells when.
 
     Not idempotent: a second call is refused with ALREADY_EXISTS (KEY_EXISTS).
-    Errors: INVALID_ARGUMENT names the field and the rule; UNAVAILABLE (VAULT_UNAVAILABLE).
+    Errors: INVALID_ARGUMENT names the field and the rule; ALREADY_EXISTS (KEY_DUPLICATE) when the
+    same plaintext is in custody already; RESOURCE_EXHAUSTED (TOO_MANY_KEYS); UNAVAILABLE
+    (VAULT_UNAVAILABLE).
     """
     GetKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.GetKeyRequest, _key_service_pb2.GetKeyResponse]
     """Returns one key's record.
@@ -54,18 +57,58 @@ class KeyServiceStub:
 
     Errors: UNAVAILABLE (VAULT_UNAVAILABLE).
     """
-    RotateKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.RotateKeyRequest, _key_service_pb2.RotateKeyResponse]
-    """Replaces a key's plaintext and destroys the one before. Grants stay.
+    UpdateKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.UpdateKeyRequest, _key_service_pb2.UpdateKeyResponse]
+    """Changes what an owner may decide about a key: its expiry and its assurance.
 
-    Idempotent: rotating to the plaintext that is current already finishes an interrupted
-    rotation's clean-up and changes nothing else.
-    Errors: NOT_FOUND (KEY_NOT_FOUND), ABORTED (KEY_CHANGED_MEANWHILE), INVALID_ARGUMENT,
+    Idempotent.
+    Errors: NOT_FOUND (KEY_NOT_FOUND), INVALID_ARGUMENT, ABORTED (KEY_CHANGED_MEANWHILE),
     UNAVAILABLE (VAULT_UNAVAILABLE).
     """
-    DeleteKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.DeleteKeyRequest, _key_service_pb2.DeleteKeyResponse]
-    """Destroys a key: every stored version and its record, grants included. There is no undo.
+    RotateKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.RotateKeyRequest, _key_service_pb2.RotateKeyResponse]
+    """Brings a new plaintext. The one before serves until the new one is verified at OpenAI, then is
+    kept for the overlap, so that the rotation can be undone, and is destroyed. When the new one
+    fails its verification, the one before goes on serving. Grants stay.
 
-    Errors: NOT_FOUND (KEY_NOT_FOUND), UNAVAILABLE (VAULT_UNAVAILABLE).
+    Idempotent: rotating to the plaintext that is current or incoming already changes nothing, but
+    has it verified again.
+    Errors: NOT_FOUND (KEY_NOT_FOUND), ABORTED (KEY_CHANGED_MEANWHILE), INVALID_ARGUMENT,
+    ALREADY_EXISTS (KEY_DUPLICATE), UNAVAILABLE (VAULT_UNAVAILABLE).
+    """
+    UndoRotation: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.UndoRotationRequest, _key_service_pb2.UndoRotationResponse]
+    """Takes the last rotation back: an incoming version is destroyed, or else the retiring version
+    serves again and the one that replaced it is destroyed.
+
+    Errors: NOT_FOUND (KEY_NOT_FOUND), FAILED_PRECONDITION (KEY_STATE_CONFLICT) when there is
+    nothing to take back, ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
+    """
+    VerifyKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.VerifyKeyRequest, _key_service_pb2.VerifyKeyResponse]
+    """Has a gateway try the key at OpenAI: the incoming version if there is one, or else the current
+    one. GetKey tells the outcome.
+
+    Idempotent.
+    Errors: NOT_FOUND (KEY_NOT_FOUND), FAILED_PRECONDITION (KEY_STATE_CONFLICT), UNAVAILABLE
+    (VAULT_UNAVAILABLE).
+    """
+    DisableKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.DisableKeyRequest, _key_service_pb2.DisableKeyResponse]
+    """Switches a key off. It holds from the next request on every replica.
+
+    Idempotent.
+    Errors: NOT_FOUND (KEY_NOT_FOUND), FAILED_PRECONDITION (KEY_STATE_CONFLICT), ABORTED
+    (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
+    """
+    EnableKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.EnableKeyRequest, _key_service_pb2.EnableKeyResponse]
+    """Switches a key on that was switched off. It is pending until it is verified anew.
+
+    Idempotent.
+    Errors: as of DisableKey.
+    """
+    DeleteKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.DeleteKeyRequest, _key_service_pb2.DeleteKeyResponse]
+    """Destroys a key: every stored version and its record, grants included. There is no undo. The
+    response is given only after Vault has confirmed that nothing is left.
+
+    A call that broke off is finished by another one.
+    Errors: NOT_FOUND (KEY_NOT_FOUND), ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE
+    (VAULT_UNAVAILABLE).
     """
 
 @_typing.type_check_only
@@ -79,10 +122,13 @@ class KeyServiceAsyncStub(KeyServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.CreateKeyRequest, _key_service_pb2.CreateKeyResponse]  # type: ignore[assignment]
-    """Takes a new key into custody.
+    """Takes a new key into custody. It is pending at first, and serves once a gateway has verified it
+    at OpenAI: GetKey tells when.
 
     Not idempotent: a second call is refused with ALREADY_EXISTS (KEY_EXISTS).
-    Errors: INVALID_ARGUMENT names the field and the rule; UNAVAILABLE (VAULT_UNAVAILABLE).
+    Errors: INVALID_ARGUMENT names the field and the rule; ALREADY_EXISTS (KEY_DUPLICATE) when the
+    same plaintext is in custody already; RESOURCE_EXHAUSTED (TOO_MANY_KEYS); UNAVAILABLE
+    (VAULT_UNAVAILABLE).
     """
     GetKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.GetKeyRequest, _key_service_pb2.GetKeyResponse]  # type: ignore[assignment]
     """Returns one key's record.
@@ -94,18 +140,58 @@ class KeyServiceAsyncStub(KeyServiceStub):
 
     Errors: UNAVAILABLE (VAULT_UNAVAILABLE).
     """
-    RotateKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.RotateKeyRequest, _key_service_pb2.RotateKeyResponse]  # type: ignore[assignment]
-    """Replaces a key's plaintext and destroys the one before. Grants stay.
+    UpdateKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.UpdateKeyRequest, _key_service_pb2.UpdateKeyResponse]  # type: ignore[assignment]
+    """Changes what an owner may decide about a key: its expiry and its assurance.
 
-    Idempotent: rotating to the plaintext that is current already finishes an interrupted
-    rotation's clean-up and changes nothing else.
-    Errors: NOT_FOUND (KEY_NOT_FOUND), ABORTED (KEY_CHANGED_MEANWHILE), INVALID_ARGUMENT,
+    Idempotent.
+    Errors: NOT_FOUND (KEY_NOT_FOUND), INVALID_ARGUMENT, ABORTED (KEY_CHANGED_MEANWHILE),
     UNAVAILABLE (VAULT_UNAVAILABLE).
     """
-    DeleteKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.DeleteKeyRequest, _key_service_pb2.DeleteKeyResponse]  # type: ignore[assignment]
-    """Destroys a key: every stored version and its record, grants included. There is no undo.
+    RotateKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.RotateKeyRequest, _key_service_pb2.RotateKeyResponse]  # type: ignore[assignment]
+    """Brings a new plaintext. The one before serves until the new one is verified at OpenAI, then is
+    kept for the overlap, so that the rotation can be undone, and is destroyed. When the new one
+    fails its verification, the one before goes on serving. Grants stay.
 
-    Errors: NOT_FOUND (KEY_NOT_FOUND), UNAVAILABLE (VAULT_UNAVAILABLE).
+    Idempotent: rotating to the plaintext that is current or incoming already changes nothing, but
+    has it verified again.
+    Errors: NOT_FOUND (KEY_NOT_FOUND), ABORTED (KEY_CHANGED_MEANWHILE), INVALID_ARGUMENT,
+    ALREADY_EXISTS (KEY_DUPLICATE), UNAVAILABLE (VAULT_UNAVAILABLE).
+    """
+    UndoRotation: _aio.UnaryUnaryMultiCallable[_key_service_pb2.UndoRotationRequest, _key_service_pb2.UndoRotationResponse]  # type: ignore[assignment]
+    """Takes the last rotation back: an incoming version is destroyed, or else the retiring version
+    serves again and the one that replaced it is destroyed.
+
+    Errors: NOT_FOUND (KEY_NOT_FOUND), FAILED_PRECONDITION (KEY_STATE_CONFLICT) when there is
+    nothing to take back, ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
+    """
+    VerifyKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.VerifyKeyRequest, _key_service_pb2.VerifyKeyResponse]  # type: ignore[assignment]
+    """Has a gateway try the key at OpenAI: the incoming version if there is one, or else the current
+    one. GetKey tells the outcome.
+
+    Idempotent.
+    Errors: NOT_FOUND (KEY_NOT_FOUND), FAILED_PRECONDITION (KEY_STATE_CONFLICT), UNAVAILABLE
+    (VAULT_UNAVAILABLE).
+    """
+    DisableKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.DisableKeyRequest, _key_service_pb2.DisableKeyResponse]  # type: ignore[assignment]
+    """Switches a key off. It holds from the next request on every replica.
+
+    Idempotent.
+    Errors: NOT_FOUND (KEY_NOT_FOUND), FAILED_PRECONDITION (KEY_STATE_CONFLICT), ABORTED
+    (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
+    """
+    EnableKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.EnableKeyRequest, _key_service_pb2.EnableKeyResponse]  # type: ignore[assignment]
+    """Switches a key on that was switched off. It is pending until it is verified anew.
+
+    Idempotent.
+    Errors: as of DisableKey.
+    """
+    DeleteKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.DeleteKeyRequest, _key_service_pb2.DeleteKeyResponse]  # type: ignore[assignment]
+    """Destroys a key: every stored version and its record, grants included. There is no undo. The
+    response is given only after Vault has confirmed that nothing is left.
+
+    A call that broke off is finished by another one.
+    Errors: NOT_FOUND (KEY_NOT_FOUND), ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE
+    (VAULT_UNAVAILABLE).
     """
 
 class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -122,10 +208,13 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _key_service_pb2.CreateKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_key_service_pb2.CreateKeyResponse, _abc.Awaitable[_key_service_pb2.CreateKeyResponse]]:
-        """Takes a new key into custody.
+        """Takes a new key into custody. It is pending at first, and serves once a gateway has verified it
+        at OpenAI: GetKey tells when.
 
         Not idempotent: a second call is refused with ALREADY_EXISTS (KEY_EXISTS).
-        Errors: INVALID_ARGUMENT names the field and the rule; UNAVAILABLE (VAULT_UNAVAILABLE).
+        Errors: INVALID_ARGUMENT names the field and the rule; ALREADY_EXISTS (KEY_DUPLICATE) when the
+        same plaintext is in custody already; RESOURCE_EXHAUSTED (TOO_MANY_KEYS); UNAVAILABLE
+        (VAULT_UNAVAILABLE).
         """
 
     @_abc_1.abstractmethod
@@ -151,17 +240,84 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def UpdateKey(
+        self,
+        request: _key_service_pb2.UpdateKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_key_service_pb2.UpdateKeyResponse, _abc.Awaitable[_key_service_pb2.UpdateKeyResponse]]:
+        """Changes what an owner may decide about a key: its expiry and its assurance.
+
+        Idempotent.
+        Errors: NOT_FOUND (KEY_NOT_FOUND), INVALID_ARGUMENT, ABORTED (KEY_CHANGED_MEANWHILE),
+        UNAVAILABLE (VAULT_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
     def RotateKey(
         self,
         request: _key_service_pb2.RotateKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_key_service_pb2.RotateKeyResponse, _abc.Awaitable[_key_service_pb2.RotateKeyResponse]]:
-        """Replaces a key's plaintext and destroys the one before. Grants stay.
+        """Brings a new plaintext. The one before serves until the new one is verified at OpenAI, then is
+        kept for the overlap, so that the rotation can be undone, and is destroyed. When the new one
+        fails its verification, the one before goes on serving. Grants stay.
 
-        Idempotent: rotating to the plaintext that is current already finishes an interrupted
-        rotation's clean-up and changes nothing else.
+        Idempotent: rotating to the plaintext that is current or incoming already changes nothing, but
+        has it verified again.
         Errors: NOT_FOUND (KEY_NOT_FOUND), ABORTED (KEY_CHANGED_MEANWHILE), INVALID_ARGUMENT,
-        UNAVAILABLE (VAULT_UNAVAILABLE).
+        ALREADY_EXISTS (KEY_DUPLICATE), UNAVAILABLE (VAULT_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def UndoRotation(
+        self,
+        request: _key_service_pb2.UndoRotationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_key_service_pb2.UndoRotationResponse, _abc.Awaitable[_key_service_pb2.UndoRotationResponse]]:
+        """Takes the last rotation back: an incoming version is destroyed, or else the retiring version
+        serves again and the one that replaced it is destroyed.
+
+        Errors: NOT_FOUND (KEY_NOT_FOUND), FAILED_PRECONDITION (KEY_STATE_CONFLICT) when there is
+        nothing to take back, ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyKey(
+        self,
+        request: _key_service_pb2.VerifyKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_key_service_pb2.VerifyKeyResponse, _abc.Awaitable[_key_service_pb2.VerifyKeyResponse]]:
+        """Has a gateway try the key at OpenAI: the incoming version if there is one, or else the current
+        one. GetKey tells the outcome.
+
+        Idempotent.
+        Errors: NOT_FOUND (KEY_NOT_FOUND), FAILED_PRECONDITION (KEY_STATE_CONFLICT), UNAVAILABLE
+        (VAULT_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def DisableKey(
+        self,
+        request: _key_service_pb2.DisableKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_key_service_pb2.DisableKeyResponse, _abc.Awaitable[_key_service_pb2.DisableKeyResponse]]:
+        """Switches a key off. It holds from the next request on every replica.
+
+        Idempotent.
+        Errors: NOT_FOUND (KEY_NOT_FOUND), FAILED_PRECONDITION (KEY_STATE_CONFLICT), ABORTED
+        (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def EnableKey(
+        self,
+        request: _key_service_pb2.EnableKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_key_service_pb2.EnableKeyResponse, _abc.Awaitable[_key_service_pb2.EnableKeyResponse]]:
+        """Switches a key on that was switched off. It is pending until it is verified anew.
+
+        Idempotent.
+        Errors: as of DisableKey.
         """
 
     @_abc_1.abstractmethod
@@ -170,9 +326,12 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _key_service_pb2.DeleteKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_key_service_pb2.DeleteKeyResponse, _abc.Awaitable[_key_service_pb2.DeleteKeyResponse]]:
-        """Destroys a key: every stored version and its record, grants included. There is no undo.
+        """Destroys a key: every stored version and its record, grants included. There is no undo. The
+        response is given only after Vault has confirmed that nothing is left.
 
-        Errors: NOT_FOUND (KEY_NOT_FOUND), UNAVAILABLE (VAULT_UNAVAILABLE).
+        A call that broke off is finished by another one.
+        Errors: NOT_FOUND (KEY_NOT_FOUND), ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE
+        (VAULT_UNAVAILABLE).
         """
 
 def add_KeyServiceServicer_to_server(servicer: KeyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
