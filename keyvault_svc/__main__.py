@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -14,12 +15,18 @@ import structlog
 from keyturn.keyvault.v1.grant_service_pb2_grpc import add_GrantServiceServicer_to_server
 from keyturn.keyvault.v1.key_lease_service_pb2_grpc import add_KeyLeaseServiceServicer_to_server
 from keyturn.keyvault.v1.key_service_pb2_grpc import add_KeyServiceServicer_to_server
+from keyturn.keyvault.v1.key_verification_service_pb2_grpc import (
+    add_KeyVerificationServiceServicer_to_server,
+)
+from keyturn.keyvault.v1.owner_service_pb2_grpc import add_OwnerServiceServicer_to_server
 from keyvault_svc.bootstrap_command import bootstrap
 from keyvault_svc.command_line import make_parser
-from keyvault_svc.domain.custody import KeyCustody
 from keyvault_svc.domain.leasing import KeyLeasing
 from keyvault_svc.domain.roles import GATEWAY
+from keyvault_svc.domain.upkeep import Upkeep
+from keyvault_svc.domain.verifying import KeyVerifying
 from keyvault_svc.identity.people import PeopleByToken
+from keyvault_svc.key_life import KeyLife
 from keyvault_svc.lease_log import log_settlement
 from keyvault_svc.limits.in_process_ledger import InProcessLedger
 from keyvault_svc.rpc.access_policy import GATEWAY_PORT, OWNER_PORT
@@ -27,10 +34,11 @@ from keyvault_svc.rpc.error_status import ERROR_DOMAIN, ERROR_STATUS
 from keyvault_svc.rpc.grant_servicer import GrantServicer
 from keyvault_svc.rpc.key_lease_servicer import KeyLeaseServicer
 from keyvault_svc.rpc.key_servicer import KeyServicer
+from keyvault_svc.rpc.key_verification_servicer import KeyVerificationServicer
+from keyvault_svc.rpc.owner_servicer import OwnerServicer
 from keyvault_svc.settings import Settings
-from keyvault_svc.vault.kv_key_store import KvKeyStore
-from keyvault_svc.vault.transit_sealer import TransitSealer
 from svc_runtime.authentication import BearerAuthenticator, MTLSAuthenticator
+from svc_runtime.call_context import new_request_id
 from svc_runtime.clock import Clock, SystemClock
 from svc_runtime.grpc_credentials import mtls_server_credentials, tls_server_credentials
 from svc_runtime.grpc_server import Listener, build_server
@@ -39,6 +47,7 @@ from svc_runtime.issuers import jwt_verifier, workload_tokens
 from svc_runtime.logging_setup import configure_logging
 from svc_runtime.process import stop_together, until_told_to_stop
 from svc_runtime.readiness import follow_readiness
+from svc_runtime.service_error import ServiceError
 from svc_runtime.serving_port import ServerBrokeError, ServingPort
 from svc_runtime.settings_models import SettingsError
 from svc_runtime.spiffe_id import SpiffeId
@@ -50,10 +59,18 @@ _log = structlog.get_logger()
 _USAGE_EXIT: Final = 2
 _BROKEN_EXIT: Final = 70  # EX_SOFTWARE
 _SERVICE: Final = "keyvault-svc"
-_OWNER_SERVICES: Final = ("keyturn.keyvault.v1.KeyService", "keyturn.keyvault.v1.GrantService")
-_GATEWAY_SERVICES: Final = ("keyturn.keyvault.v1.KeyLeaseService",)
+_OWNER_SERVICES: Final = (
+    "keyturn.keyvault.v1.KeyService",
+    "keyturn.keyvault.v1.GrantService",
+    "keyturn.keyvault.v1.OwnerService",
+)
+_GATEWAY_SERVICES: Final = (
+    "keyturn.keyvault.v1.KeyLeaseService",
+    "keyturn.keyvault.v1.KeyVerificationService",
+)
 _MAX_MESSAGE_BYTES: Final = 1024 * 1024  # the largest are a batch of settlements and a listing
 _EXPIRY_SECONDS: Final = 5.0  # how often unsettled leases are looked for
+_UPKEEP_SECONDS: Final = 30.0  # how often what is to be destroyed is looked for
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -97,15 +114,15 @@ async def serve(settings: Settings) -> None:
         app_verifier = jwt_verifier(settings.app_issuers, clock)
         stack.push_async_callback(app_verifier.aclose)
 
-        store = KvKeyStore(session)
-        custody = KeyCustody(store, TransitSealer(session), clock)
+        life = KeyLife(session, settings, clock)
         ledger = InProcessLedger(clock, settle_within_seconds=settings.settle_within_seconds)
         leasing = KeyLeasing(
-            store,
+            life.records,
+            life.handoff,
             ledger,
+            life.verifying,
             workload_tokens(app_verifier, settings.app_issuers),
             clock,
-            lease_seconds=settings.lease_seconds,
         )
         people = PeopleByToken(
             people_verifier,
@@ -113,8 +130,8 @@ async def serve(settings: Settings) -> None:
             groups_claim=settings.people.groups_claim,
         )
         ports = [
-            _owner_port(settings, watcher, people, custody, clock),
-            _gateway_port(settings, watcher, leasing),
+            _owner_port(settings, watcher, people, life, clock),
+            _gateway_port(settings, watcher, leasing, life.verifying),
         ]
         stack.push_async_callback(stop_together, ports, settings.drain_seconds)
         for port in ports:
@@ -122,6 +139,7 @@ async def serve(settings: Settings) -> None:
         stack.push_async_callback(health.drain)
         for task in (
             _log_unsettled(ledger, clock),
+            _tidy(life.upkeep),
             follow_readiness(
                 health, (*_OWNER_SERVICES, *_GATEWAY_SERVICES), lambda: session.is_ready
             ),
@@ -136,12 +154,15 @@ def _owner_port(
     settings: Settings,
     watcher: TLSFilesWatcher,
     people: PeopleByToken,
-    custody: KeyCustody,
+    life: KeyLife,
     clock: Clock,
 ) -> ServingPort:
+    policy = settings.keys.policy()
+
     def register(server: grpc.aio.Server) -> None:
-        add_KeyServiceServicer_to_server(KeyServicer(custody, clock), server)
-        add_GrantServiceServicer_to_server(GrantServicer(custody), server)
+        add_KeyServiceServicer_to_server(KeyServicer(life.custody, policy, clock), server)
+        add_GrantServiceServicer_to_server(GrantServicer(life.consent), server)
+        add_OwnerServiceServicer_to_server(OwnerServicer(life.erasure, policy, clock), server)
 
     def build(address: str) -> tuple[grpc.aio.Server, int]:
         return build_server(
@@ -162,7 +183,9 @@ def _owner_port(
     return ServingPort(build, settings.owner_address)
 
 
-def _gateway_port(settings: Settings, watcher: TLSFilesWatcher, leasing: KeyLeasing) -> ServingPort:
+def _gateway_port(
+    settings: Settings, watcher: TLSFilesWatcher, leasing: KeyLeasing, verifying: KeyVerifying
+) -> ServingPort:
     gateways = frozenset(settings.gateways)
 
     def roles_of(spiffe_id: SpiffeId) -> frozenset[str]:
@@ -170,6 +193,7 @@ def _gateway_port(settings: Settings, watcher: TLSFilesWatcher, leasing: KeyLeas
 
     def register(server: grpc.aio.Server) -> None:
         add_KeyLeaseServiceServicer_to_server(KeyLeaseServicer(leasing), server)
+        add_KeyVerificationServiceServicer_to_server(KeyVerificationServicer(verifying), server)
 
     def build(address: str) -> tuple[grpc.aio.Server, int]:
         return build_server(
@@ -196,6 +220,22 @@ async def _log_unsettled(ledger: InProcessLedger, clock: Clock) -> None:
         for settlement in ledger.expire(clock.now()):
             log_settlement(settlement)
         await asyncio.sleep(_EXPIRY_SECONDS)
+
+
+async def _tidy(upkeep: Upkeep) -> None:
+    """Destroy what has to be gone, for as long as the process lives."""
+    while True:
+        # Replicas that started together shall not look at the same time.
+        await asyncio.sleep(_UPKEEP_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+        try:
+            result = await upkeep.run(new_request_id())
+        except ServiceError as error:
+            _log.warning("upkeep_failed", reason=error.reason)
+            continue
+        if result.done:
+            _log.info("upkeep", count=result.done)
+        if result.failed:
+            _log.warning("upkeep_failed", count=result.failed)
 
 
 if __name__ == "__main__":

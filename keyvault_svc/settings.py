@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_settings import SettingsConfigDict
 
-from keyvault_svc.domain.leasing import DEFAULT_LEASE_SECONDS, MAX_LEASE_SECONDS
+from keyvault_svc.domain.erasure import RetentionPolicy
+from keyvault_svc.domain.handoff import DEFAULT_LEASE_SECONDS, MAX_LEASE_SECONDS
+from keyvault_svc.domain.key_policy import MAX_OVERLAP, KeyPolicy
 from svc_runtime.settings_models import (
     HTTPSURL,
     Address,
@@ -54,6 +58,64 @@ class BootstrapSettings(BaseModel):
     """Further DNS names of each service's certificate, by service."""
 
 
+class HandoffKind(StrEnum):
+    """How leases carry the sealed key."""
+
+    INLINE = "inline"
+    WRAPPED = "wrapped"
+
+
+class KeySettings(BaseModel):
+    """What the deployment decides about every key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rotate_after_days: Annotated[int, Field(ge=0, le=3650)] = 90
+    """Age from which a key is shown as due for rotation; 0 for never."""
+    max_age_days: Annotated[int, Field(ge=0, le=3650)] = 0
+    """Age at which a key expires unless it is rotated; 0 for never."""
+    overlap_seconds: Annotated[int, Field(ge=0, le=int(MAX_OVERLAP.total_seconds()))] = 86_400
+    """How long a rotation can be undone, where the owner does not say."""
+    refuse_shared: bool = False
+    """Refuse a plaintext that another owner has in custody. Otherwise only security is told."""
+    handoff: HandoffKind = HandoffKind.INLINE
+    """`wrapped`: every lease is wrapped, not only those of keys of high assurance."""
+
+    def policy(self) -> KeyPolicy:
+        """Return them as the rules know them."""
+        return KeyPolicy(
+            rotate_after=_days(self.rotate_after_days),
+            max_age=_days(self.max_age_days),
+            overlap=timedelta(seconds=self.overlap_seconds),
+            are_shared_keys_refused=self.refuse_shared,
+        )
+
+
+class RetentionSettings(BaseModel):
+    """For how many days the deployment keeps what Keyturn cannot erase. 0: not declared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    vault_backup_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    """Snapshots of Vault's storage."""
+    vault_audit_log_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    """Vault's audit log."""
+    service_log_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    """The logs of both services."""
+
+    def policy(self) -> RetentionPolicy:
+        """Return them as the rules know them."""
+        return RetentionPolicy(
+            _days(self.vault_backup_days),
+            _days(self.vault_audit_log_days),
+            _days(self.service_log_days),
+        )
+
+
+def _days(days: int) -> timedelta | None:
+    return timedelta(days=days) if days else None
+
+
 class Settings(ServiceSettings):
     """Everything that can be set. Times are in seconds."""
 
@@ -80,4 +142,6 @@ class Settings(ServiceSettings):
     max_deadline_seconds: Annotated[float, Field(gt=0, le=300)] = 60
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 10
     """How long calls in flight may take to end when the service stops."""
+    keys: KeySettings = KeySettings()
+    retention: RetentionSettings = RetentionSettings()
     bootstrap: BootstrapSettings | None = None

@@ -1,87 +1,122 @@
-"""Use cases of owners: take keys into custody, rotate, show and delete them, and consent."""
+"""Use cases of owners: take keys into custody, rotate, switch, show and delete them."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
+from keyvault_svc.domain.duplicates import Duplicates
 from keyvault_svc.domain.errors import (
     KeyChangedMeanwhileError,
     KeyExistsError,
     KeyNotFoundError,
-    NotTheOwnerError,
+    KeyStateConflictError,
     TooManyKeysError,
 )
-from keyvault_svc.domain.grant import Grant, GrantTerms
-from keyvault_svc.domain.key_record import KeyRecord, KeyState, SealedKey
-from keyvault_svc.domain.names import GrantName, KeyName, OwnerKind, OwnerName
+from keyvault_svc.domain.key_policy import MAX_OVERLAP, KeyPolicy
+from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord
+from keyvault_svc.domain.key_state import KeyState
+from keyvault_svc.domain.key_version import SealedKey
+from keyvault_svc.domain.names import KeyName, OwnerName
+from keyvault_svc.domain.person import Person
 from keyvault_svc.domain.ports import AuditTags, KeySealer, KeyStore
+from keyvault_svc.domain.records import Records
+from keyvault_svc.domain.verifying import KeyVerifying
 from svc_runtime.clock import Clock
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import InvalidFieldError
 
 MAX_KEYS: Final = 100  # per owner; a listing reads each record once
-# Grants of one key may be edited at the same time; more rounds than this mean something loops.
-_MAX_WRITE_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """A verified person.
+class DeletionProof:
+    """What the destruction of a key destroyed; Vault was asked afterwards, and has nothing left.
 
     Attributes:
-        name: The name under which the person owns keys: `users/<name>`.
-        groups: Teams that the person acts for: `teams/<group>`.
+        destroyed_version_count: Versions of the record that Vault reported as destroyed.
+        confirm_time: When Vault confirmed that there is no such record.
     """
 
-    name: str
-    groups: frozenset[str] = frozenset()
-
-    def must_act_for(self, owner: OwnerName) -> None:
-        """Refuse unless the person may act for *owner*.
-
-        Raises:
-            NotTheOwnerError: They may not. It is the same whether or not *owner* holds keys.
-        """
-        acting_as = {OwnerKind.USER: {self.name}, OwnerKind.TEAM: self.groups}[owner.kind]
-        if owner.owner_id not in acting_as:
-            raise NotTheOwnerError
+    key: KeyName
+    destroyed_version_count: int
+    confirm_time: datetime
 
 
 class KeyCustody:
-    """Keys and grants, on behalf of the people who own them."""
+    """Keys, on behalf of the people who own them."""
 
-    def __init__(self, store: KeyStore, sealer: KeySealer, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: KeyStore,
+        sealer: KeySealer,
+        duplicates: Duplicates,
+        records: Records,
+        verifying: KeyVerifying,
+        policy: KeyPolicy,
+        clock: Clock,
+    ) -> None:
         self._store = store
         self._sealer = sealer
+        self._duplicates = duplicates
+        self._records = records
+        self._verifying = verifying
+        self._policy = policy
         self._clock = clock
 
     async def create(
-        self, person: Person, name: KeyName, api_key: SecretBytes, request_id: str
+        self,
+        person: Person,
+        name: KeyName,
+        api_key: SecretBytes,
+        request_id: str,
+        *,
+        expire_time: datetime | None = None,
+        assurance: KeyAssurance = KeyAssurance.STANDARD,
     ) -> KeyRecord:
-        """Take a new key into custody.
+        """Take a new key into custody, and have it verified.
+
+        1. Look whether there is room and the plaintext is not there already.
+        2. Queue the verification first: a record that nobody verifies would never serve, whereas
+           an entry without a record is dropped by whoever claims it.
+        3. Store the record.
 
         Raises:
             NotTheOwnerError: The person does not act for the owner.
-            KeyExistsError: There is a key of this name.
+            KeyExistsError: There is a key of this name, or its deletion broke off within a minute.
             TooManyKeysError: The owner holds `MAX_KEYS`.
+            KeyDuplicateError: The plaintext is in custody already.
+            InvalidFieldError: The expiry is not in the future.
         """
         person.must_act_for(name.owner)
-        ids = await self._store.list_ids(name.owner, request_id)
-        if name.key_id in ids:
+        self._must_be_future(expire_time)
+        tags = AuditTags(request_id, str(name))
+        ids = await self._store.list_ids(name.owner, request_id)  # (1)
+        if name.key_id in ids and not await self._is_finished(name, tags):
             raise KeyExistsError
         if len(ids) >= MAX_KEYS:
             raise TooManyKeysError
-        tags = AuditTags(request_id, str(name))
-        sealed = await self._sealer.seal(name, api_key, tags)
-        now = self._clock.now()
-        record = KeyRecord(name, KeyState.ACTIVE, sealed, 1, now, now, person.name)
+        sealed = await self._sealed(name, api_key, tags)
+        await self._verifying.queue(name, tags)  # (2)
+        record = KeyRecord.new(
+            name,
+            sealed,
+            person.name,
+            self._clock.now(),
+            expire_time=expire_time,
+            assurance=assurance,
+        )
         try:
-            return await self._store.write(record, tags)
+            record = await self._store.write(record, tags)  # (3)
         except KeyChangedMeanwhileError:
             pass
+        else:
+            # Whoever met the entry before the record was there may have dropped it.
+            await self._verifying.ensure_queued(name, tags)
+            return record
+        await self._duplicates.release(sealed.fingerprint, name, tags)
         raise KeyExistsError
 
     async def get(self, person: Person, name: KeyName, request_id: str) -> KeyRecord:
@@ -92,10 +127,7 @@ class KeyCustody:
             KeyNotFoundError: There is no key of this name.
         """
         person.must_act_for(name.owner)
-        record = await self._store.read(name, AuditTags(request_id, str(name)))
-        if record is None:
-            raise KeyNotFoundError
-        return record
+        return await self._records.get(name, AuditTags(request_id, str(name)))
 
     async def list_keys(self, person: Person, owner: OwnerName, request_id: str) -> list[KeyRecord]:
         """Return the owner's records, sorted by name.
@@ -106,110 +138,173 @@ class KeyCustody:
         person.must_act_for(owner)
         names = [KeyName(owner, key_id) for key_id in await self._store.list_ids(owner, request_id)]
         records = [await self._store.read(name, AuditTags(request_id, str(name))) for name in names]
-        return [record for record in records if record is not None]
+        now = self._clock.now()
+        return [record.at(now, self._policy) for record in records if record is not None]
 
     async def rotate(
-        self, person: Person, name: KeyName, api_key: SecretBytes, request_id: str
+        self,
+        person: Person,
+        name: KeyName,
+        api_key: SecretBytes,
+        request_id: str,
+        *,
+        overlap: timedelta | None = None,
     ) -> KeyRecord:
-        """Replace the plaintext, then destroy every version that held the one before.
+        """Bring a new plaintext, which serves once it is verified; see `KeyRecord.rotating`.
 
-        When the call breaks between the two, calling it again with the same plaintext destroys
-        what was left.
+        Raises:
+            NotTheOwnerError: The person does not act for the owner.
+            KeyNotFoundError: There is no key of this name.
+            KeyDuplicateError: The plaintext is in custody under another name.
+            KeyChangedMeanwhileError: Other writers did not let this one through.
+            KeyStateConflictError: The key is being deleted.
+            InvalidFieldError: The overlap is out of its range.
+        """
+        person.must_act_for(name.owner)
+        if overlap is not None and not timedelta() <= overlap <= MAX_OVERLAP:
+            raise InvalidFieldError("overlap", f"must be from 0 to {MAX_OVERLAP.days} days")
+        tags = AuditTags(request_id, str(name))
+        await self._records.get(name, tags)  # before anything is noted of a key that is not there
+        sealed = await self._sealed(name, api_key, tags)
+        chosen = self._policy.overlap if overlap is None else overlap
+
+        def rotated(record: KeyRecord) -> KeyRecord:
+            newest = record.incoming or record.current
+            if newest.holds(sealed.fingerprint):
+                return record  # a repeated call; it is only verified again
+            return record.rotating(sealed, self._clock.now(), chosen)
+
+        record = await self._records.change(name, tags, rotated)
+        await self._verifying.queue(name, tags)
+        return record
+
+    async def undo_rotation(self, person: Person, name: KeyName, request_id: str) -> KeyRecord:
+        """Take the last rotation back; see `KeyRecord.undone`.
+
+        Raises:
+            NotTheOwnerError: The person does not act for the owner.
+            KeyNotFoundError: There is no key of this name.
+            KeyStateConflictError: There is nothing to take back.
+            KeyChangedMeanwhileError: Other writers did not let this one through.
+        """
+        return await self._owner_change(
+            person, name, request_id, lambda record: record.undone(self._clock.now())
+        )
+
+    async def verify(self, person: Person, name: KeyName, request_id: str) -> KeyRecord:
+        """Have a gateway try the key at OpenAI.
+
+        Raises:
+            NotTheOwnerError: The person does not act for the owner.
+            KeyNotFoundError: There is no key of this name.
+            KeyStateConflictError: No version of it may be tried in its state.
+        """
+        record = await self.get(person, name, request_id)
+        if record.to_verify is None:
+            raise KeyStateConflictError
+        tags = AuditTags(request_id, str(name))
+        await self._verifying.queue(name, tags)
+        return record
+
+    async def disable(self, person: Person, name: KeyName, request_id: str) -> KeyRecord:
+        """Switch a key off; it holds once this returns.
+
+        Raises:
+            NotTheOwnerError: The person does not act for the owner.
+            KeyNotFoundError: There is no key of this name.
+            KeyStateConflictError: The key is being deleted.
+            KeyChangedMeanwhileError: Other writers did not let this one through.
+        """
+        return await self._owner_change(person, name, request_id, KeyRecord.disabled)
+
+    async def enable(self, person: Person, name: KeyName, request_id: str) -> KeyRecord:
+        """Switch a key on, and have it verified.
+
+        Raises:
+            NotTheOwnerError: The person does not act for the owner.
+            KeyNotFoundError: There is no key of this name.
+            KeyStateConflictError: It is not the switch that keeps it from serving.
+            KeyChangedMeanwhileError: Other writers did not let this one through.
+        """
+        return await self._owner_change(person, name, request_id, KeyRecord.enabled)
+
+    async def update(
+        self,
+        person: Person,
+        name: KeyName,
+        request_id: str,
+        *,
+        expire_time: datetime | None = None,
+        sets_expire_time: bool = False,
+        assurance: KeyAssurance | None = None,
+    ) -> KeyRecord:
+        """Change what an owner may decide about a key.
+
+        Args:
+            person: Who asks.
+            name: The key.
+            request_id: The request.
+            expire_time: The new expiry; None for never. Taken where *sets_expire_time*.
+            sets_expire_time: Whether to change the expiry.
+            assurance: The new assurance; None to leave it.
+
+        Raises:
+            NotTheOwnerError: The person does not act for the owner.
+            KeyNotFoundError: There is no key of this name.
+            KeyStateConflictError: The key is being deleted.
+            KeyChangedMeanwhileError: Other writers did not let this one through.
+            InvalidFieldError: The expiry is not in the future.
+        """
+        self._must_be_future(expire_time, "key.expire_time")
+
+        def updated(record: KeyRecord) -> KeyRecord:
+            if sets_expire_time:
+                record = record.expiring(expire_time)
+            return record if assurance is None else record.handed_over(assurance)
+
+        return await self._owner_change(person, name, request_id, updated)
+
+    async def delete(self, person: Person, name: KeyName, request_id: str) -> DeletionProof:
+        """Destroy the key, its versions and its grants, and see that they are gone.
 
         Raises:
             NotTheOwnerError: The person does not act for the owner.
             KeyNotFoundError: There is no key of this name.
             KeyChangedMeanwhileError: Other writers did not let this one through.
-        """
-        person.must_act_for(name.owner)
-        tags = AuditTags(request_id, str(name))
-        fingerprint = await self._sealer.fingerprint(api_key, tags)
-        record = await self.get(person, name, request_id)
-        if record.sealed.fingerprint != fingerprint:
-            sealed = await self._sealer.seal(name, api_key, tags)
-            record = await self._update(
-                person, name, request_id, lambda current: self._rotated(current, sealed)
-            )
-        await self._store.destroy_superseded(record, tags)
-        return record
-
-    async def delete(self, person: Person, name: KeyName, request_id: str) -> None:
-        """Destroy the key, its versions and its grants.
-
-        Raises:
-            NotTheOwnerError: The person does not act for the owner.
-            KeyNotFoundError: There is no key of this name.
         """
         person.must_act_for(name.owner)
         if name.key_id not in await self._store.list_ids(name.owner, request_id):
             raise KeyNotFoundError
-        await self._store.delete(name, AuditTags(request_id, str(name)))
+        count = await self._records.delete(name, AuditTags(request_id, str(name)))
+        return DeletionProof(name, count, self._clock.now())
 
-    async def create_grant(
-        self, person: Person, name: KeyName, terms: GrantTerms, request_id: str
-    ) -> Grant:
-        """Record the consent to *terms*.
+    async def _sealed(self, name: KeyName, api_key: SecretBytes, tags: AuditTags) -> SealedKey:
+        """Seal *api_key* once it is known that nobody else has it in custody."""
+        sealed = await self._sealer.seal(name, api_key, tags)
+        await self._duplicates.register(sealed.fingerprint, name, tags)
+        return sealed
 
-        Raises:
-            NotTheOwnerError: The person does not act for the owner.
-            KeyNotFoundError: There is no key of this name.
-            GrantExistsError: The app holds an active grant.
-            TooManyGrantsError: The key has too many active grants.
-            InvalidFieldError: The expiry is not in the future.
-            KeyChangedMeanwhileError: Other writers did not let this one through.
-        """
-        now = self._clock.now()
-        if terms.expire_time is not None and terms.expire_time <= now:
-            raise InvalidFieldError("grant.expire_time", "must lie in the future")
-        grant = Grant(secrets.token_hex(8), terms, now, person.name)
-        await self._update(person, name, request_id, lambda record: record.with_grant(grant, now))
-        return grant
-
-    async def list_grants(
-        self, person: Person, name: KeyName, request_id: str
-    ) -> tuple[Grant, ...]:
-        """Return the key's grants, the oldest first; see `get` for what it raises."""
-        return (await self.get(person, name, request_id)).grants
-
-    async def revoke_grant(self, person: Person, name: GrantName, request_id: str) -> Grant:
-        """Withdraw a consent; it holds once this returns.
-
-        Raises:
-            NotTheOwnerError: The person does not act for the owner.
-            KeyNotFoundError: There is no key of this name.
-            GrantNotFoundError: The key has no such grant.
-            KeyChangedMeanwhileError: Other writers did not let this one through.
-        """
-        now = self._clock.now()
-        record = await self._update(
-            person,
-            name.key,
-            request_id,
-            lambda record: record.without_consent(name.grant_id, now, person.name),
-        )
-        return record.grant(name.grant_id)
-
-    def _rotated(self, record: KeyRecord, sealed: SealedKey) -> KeyRecord:
-        """Return *record* with *sealed*, unless another call has put the same plaintext there."""
-        if record.sealed.fingerprint == sealed.fingerprint:
-            return record
-        return record.rotated(sealed, self._clock.now())
-
-    async def _update(
+    async def _owner_change(
         self,
         person: Person,
         name: KeyName,
         request_id: str,
         change: Callable[[KeyRecord], KeyRecord],
     ) -> KeyRecord:
-        """Read, change, write; once more from the read when somebody else wrote in between."""
-        for _ in range(_MAX_WRITE_ATTEMPTS):
-            record = await self.get(person, name, request_id)
-            changed = change(record)
-            if changed == record:
-                return record
-            try:
-                return await self._store.write(changed, AuditTags(request_id, str(name)))
-            except KeyChangedMeanwhileError:
-                continue
-        raise KeyChangedMeanwhileError
+        person.must_act_for(name.owner)
+        tags = AuditTags(request_id, str(name))
+        record = await self._records.change(name, tags, change)
+        if record.awaits_verification:
+            await self._verifying.queue(name, tags)
+        return record
+
+    async def _is_finished(self, name: KeyName, tags: AuditTags) -> bool:
+        """Finish the deletion of *name*, if it was begun. Return whether the name is free."""
+        record = await self._records.find(name, tags)
+        if record is not None and record.state is KeyState.DELETED:
+            return await self._records.tidy(name, tags)
+        return record is None
+
+    def _must_be_future(self, time: datetime | None, field: str = "expire_time") -> None:
+        if time is not None and time <= self._clock.now():
+            raise InvalidFieldError(field, "must lie in the future")

@@ -2,11 +2,14 @@
 
 ServiceError
 ├── KeyNotFoundError, KeyExistsError, TooManyKeysError       owners: records
+├── KeyDuplicateError, KeyStateConflictError
 ├── KeyChangedMeanwhileError, KeyRecordUnreadableError
 ├── GrantNotFoundError, GrantExistsError, TooManyGrantsError owners: consent
 ├── NotTheOwnerError
 ├── NotGrantedError, GrantRevokedError, GrantExpiredError    gateways: leases
+├── KeyPendingError, KeyDisabledError, KeyExpiredError, KeyRejectedError
 ├── SourceNotGrantedError, EndpointNotGrantedError, ModelNotGrantedError
+├── VerificationNotFoundError                                gateways: verifications
 └── AppProofInvalidError
 """
 
@@ -34,6 +37,23 @@ class TooManyKeysError(ServiceError):
 
     reason = "TOO_MANY_KEYS"
     public_message = "The owner holds 100 keys, which is the limit. Delete one that is not used."
+
+
+class KeyDuplicateError(ServiceError):
+    """The plaintext is in custody already, under another name."""
+
+    reason = "KEY_DUPLICATE"
+    public_message = (
+        "This OpenAI key is in custody already, under another name. Use that one, or make "
+        "another key at OpenAI: a key for each purpose can be limited and revoked by itself."
+    )
+
+
+class KeyStateConflictError(ServiceError):
+    """The key's state does not allow this."""
+
+    reason = "KEY_STATE_CONFLICT"
+    public_message = "The key's state does not allow this. Look at the key to see its state."
 
 
 class KeyChangedMeanwhileError(ServiceError):
@@ -103,6 +123,34 @@ class GrantExpiredError(ServiceError):
     public_message = "The app's grant has expired. Ask the key's owner for a new one."
 
 
+class KeyPendingError(ServiceError):
+    """The key has not been verified yet."""
+
+    reason = "KEY_PENDING"
+    public_message = "The key has not been verified at OpenAI yet. Its owner can see why."
+
+
+class KeyDisabledError(ServiceError):
+    """The owner switched the key off."""
+
+    reason = "KEY_DISABLED"
+    public_message = "The key's owner has switched it off."
+
+
+class KeyExpiredError(ServiceError):
+    """The key's time is up."""
+
+    reason = "KEY_EXPIRED"
+    public_message = "The key has expired. Its owner must renew or rotate it."
+
+
+class KeyRejectedError(ServiceError):
+    """OpenAI refused the key."""
+
+    reason = "KEY_REJECTED_UPSTREAM"
+    public_message = "OpenAI refused the key itself. Its owner must rotate it."
+
+
 class SourceNotGrantedError(ServiceError):
     """The grant does not cover the network that the app called from."""
 
@@ -129,3 +177,10 @@ class AppProofInvalidError(ServiceError):
 
     reason = "APP_PROOF_INVALID"
     public_message = "The app's token does not prove that it is the app that calls."
+
+
+class VerificationNotFoundError(ServiceError):
+    """The verification was reported before, or is somebody else's by now."""
+
+    reason = "VERIFICATION_NOT_FOUND"
+    public_message = "There is no such verification under way. Nothing was changed."

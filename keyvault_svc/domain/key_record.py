@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 from keyvault_svc.domain.errors import (
     GrantExistsError,
     GrantNotFoundError,
+    KeyStateConflictError,
     TooManyGrantsError,
 )
 from keyvault_svc.domain.grant import Grant
+from keyvault_svc.domain.key_policy import KeyPolicy
+from keyvault_svc.domain.key_state import VERIFIABLE, KeyEvent, KeyState
+from keyvault_svc.domain.key_version import KeyVersion, SealedKey, Verification
 from keyvault_svc.domain.names import KeyName
 
 MAX_GRANTS: Final = 200  # per key
@@ -22,23 +27,11 @@ MAX_GRANTS: Final = 200  # per key
 MAX_TERMS_CHARACTERS: Final = 128 * 1024
 
 
-class KeyState(StrEnum):
-    """What a key may do."""
+class KeyAssurance(StrEnum):
+    """How a lease carries the sealed key to the gateway."""
 
-    ACTIVE = "active"
-
-
-@dataclass(frozen=True, slots=True)
-class SealedKey:
-    """A key's plaintext as Vault's transit engine sealed it.
-
-    Attributes:
-        ciphertext: Transit ciphertext, `vault:v<n>:<base64>`, bound to the key's name.
-        fingerprint: Keyed hash (transit HMAC) of the plaintext, equal for equal plaintexts.
-    """
-
-    ciphertext: str = field(repr=False)
-    fingerprint: str = field(repr=False)
+    STANDARD = "standard"
+    HIGH = "high"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +39,242 @@ class KeyRecord:
     """One key.
 
     Attributes:
+        current: The version that serves, or that waits to where there is no other.
+        last_number: The highest number that a version had; numbers are not used twice.
+        incoming: The version that a rotation under way brings.
+        retiring: The version that the last rotation replaced, until its `destroy_time`.
+        expire_time: When the owner wants the key to stop serving; None for never.
         revision: Version of the stored record, for check-and-set; 0 for one not stored yet.
-        key_version: Counts the plaintexts that the record has held, from 1.
     """
 
     name: KeyName
-    state: KeyState
-    sealed: SealedKey
-    key_version: int
-    create_time: datetime
-    rotate_time: datetime
     creator: str
+    create_time: datetime
+    current: KeyVersion
+    last_number: int = 1
+    incoming: KeyVersion | None = None
+    retiring: KeyVersion | None = None
+    expire_time: datetime | None = None
+    assurance: KeyAssurance = KeyAssurance.STANDARD
     grants: tuple[Grant, ...] = ()
     revision: int = 0
 
-    def rotated(self, sealed: SealedKey, now: datetime) -> KeyRecord:
-        """Return the record with a new plaintext in place of the current one."""
-        return replace(self, sealed=sealed, key_version=self.key_version + 1, rotate_time=now)
+    @classmethod
+    def new(
+        cls,
+        name: KeyName,
+        sealed: SealedKey,
+        creator: str,
+        now: datetime,
+        *,
+        expire_time: datetime | None = None,
+        assurance: KeyAssurance = KeyAssurance.STANDARD,
+    ) -> Self:
+        """Return the record of a key that has just gone in."""
+        current = KeyVersion.arriving(1, sealed, now)
+        return cls(name, creator, now, current, expire_time=expire_time, assurance=assurance)
+
+    @property
+    def state(self) -> KeyState:
+        """The current version's state, as stored; see `at`."""
+        return self.current.state
+
+    @property
+    def versions(self) -> tuple[KeyVersion, ...]:
+        """All versions that the record has."""
+        there = (self.current, self.incoming, self.retiring)
+        return tuple(version for version in there if version is not None)
+
+    @property
+    def ciphertexts(self) -> frozenset[str]:
+        """Everything sealed that the record holds."""
+        return frozenset(v.sealed.ciphertext for v in self.versions if v.sealed is not None)
+
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        """Fingerprints of all plaintexts that the record holds."""
+        return frozenset(v.sealed.fingerprint for v in self.versions if v.sealed is not None)
+
+    def ends_at(self, policy: KeyPolicy) -> datetime | None:
+        """Return when the key stops serving by itself; None for never."""
+        by_age = None if policy.max_age is None else self.current.create_time + policy.max_age
+        return min((t for t in (self.expire_time, by_age) if t is not None), default=None)
+
+    def rotate_due_time(self, policy: KeyPolicy) -> datetime | None:
+        """Return from when on the key is due for rotation; None for never."""
+        after = policy.rotate_after
+        return None if after is None else self.current.create_time + after
+
+    def at(self, now: datetime, policy: KeyPolicy) -> KeyRecord:
+        """Return the record as it stands at *now*: time may be up."""
+        end = self.ends_at(policy)
+        if end is None or now < end or self.state is KeyState.DELETED:
+            return self
+        return replace(self, current=self.current.after(KeyEvent.TIME_UP))
+
+    # Rotation and verification
+
+    def rotating(self, sealed: SealedKey, now: datetime, overlap: timedelta) -> KeyRecord:
+        """Return the record with a plaintext that serves once it is verified.
+
+        It takes the place of an incoming one. Where nothing has served yet, of the current one.
+
+        Raises:
+            KeyStateConflictError: The key is being deleted.
+        """
+        self._must_live()
+        number = self.last_number + 1
+        version = KeyVersion.arriving(number, sealed, now, overlap)
+        if self.state is KeyState.PENDING:
+            return replace(self, current=version, incoming=None, last_number=number)
+        return replace(self, incoming=version, last_number=number)
+
+    @property
+    def to_verify(self) -> KeyVersion | None:
+        """The version that a verification is to try; None when there is none."""
+        for version in (self.incoming, self.current):
+            if version is not None and version.sealed is not None and version.state in VERIFIABLE:
+                return version
+        return None
+
+    @property
+    def awaits_verification(self) -> bool:
+        """Whether a version waits for its verification."""
+        return any(version.awaits_verification for version in self.versions)
+
+    def tried(self, number: int, verification: Verification, now: datetime) -> KeyRecord:
+        """Return the record after a verification of version *number*.
+
+        An incoming version that OpenAI accepted becomes the current one. One that OpenAI does not
+        know is destroyed, and the current one goes on.
+
+        Raises:
+            KeyStateConflictError: There is no such version any more, or it is not verified.
+        """
+        if self.current.number == number:
+            return replace(self, current=self.current.tried(verification))
+        if self.incoming is None or self.incoming.number != number:
+            raise KeyStateConflictError
+        incoming = self.incoming.tried(verification)
+        if incoming.state is KeyState.ACTIVE:
+            return self._promote(incoming, now)
+        if incoming.state is KeyState.REJECTED:
+            incoming = replace(incoming, sealed=None)
+        return replace(self, incoming=incoming)
+
+    def _promote(self, version: KeyVersion, now: datetime) -> KeyRecord:
+        """Return the record with *version* in the current one's place."""
+        replaced = replace(
+            self.current.after(KeyEvent.REPLACED), destroy_time=now + version.overlap
+        )
+        is_kept = replaced.state is KeyState.RETIRING and version.overlap > timedelta()
+        if self.state is KeyState.DISABLED:
+            version = version.after(KeyEvent.DISABLED)  # the owner's switch is the key's
+        has_ended = self.expire_time is not None and self.expire_time <= now
+        return replace(
+            self,
+            current=version,
+            incoming=None,
+            retiring=replaced if is_kept else None,
+            # The owner brought a new plaintext after the time that they had set: it is over.
+            expire_time=None if has_ended else self.expire_time,
+        )
+
+    def undone(self, now: datetime) -> KeyRecord:
+        """Return the record without the last rotation.
+
+        Raises:
+            KeyStateConflictError: No rotation is under way, and no version before is kept.
+        """
+        self._must_live()
+        if self.incoming is not None:
+            return replace(self, incoming=None)
+        retiring = self.retiring
+        if retiring is None or (retiring.destroy_time is not None and retiring.destroy_time <= now):
+            raise KeyStateConflictError
+        restored = replace(retiring.after(KeyEvent.RESTORED), destroy_time=None)
+        if self.state is KeyState.DISABLED:
+            restored = restored.after(KeyEvent.DISABLED)
+        return replace(self, current=restored, retiring=None)
+
+    def without_retired(self, now: datetime) -> KeyRecord:
+        """Return the record without the retiring version, if its time has come."""
+        retiring = self.retiring
+        if retiring is None or retiring.destroy_time is None or now < retiring.destroy_time:
+            return self
+        return replace(self, retiring=None)
+
+    # What owners decide
+
+    def disabled(self) -> KeyRecord:
+        """Return the record switched off."""
+        self._must_live()
+        return replace(self, current=self.current.after(KeyEvent.DISABLED))
+
+    def enabled(self) -> KeyRecord:
+        """Return the record switched on; it waits for its verification then.
+
+        Raises:
+            KeyStateConflictError: It is not the switch that keeps it from serving.
+        """
+        current = self.current.after(KeyEvent.ENABLED)
+        if current.state is not self.state:
+            current = replace(current, verification=None)
+        return replace(self, current=current)
+
+    def expiring(self, expire_time: datetime | None) -> KeyRecord:
+        """Return the record with another expiry, which lies in the future.
+
+        Raises:
+            KeyStateConflictError: The key is being deleted.
+        """
+        current = self.current.after(KeyEvent.RENEWED)
+        if current.state is not self.state:
+            current = replace(current, verification=None)
+        return replace(self, current=current, expire_time=expire_time)
+
+    def handed_over(self, assurance: KeyAssurance) -> KeyRecord:
+        """Return the record with another assurance.
+
+        Raises:
+            KeyStateConflictError: The key is being deleted.
+        """
+        self._must_live()
+        return replace(self, assurance=assurance)
+
+    def deleted(self, now: datetime) -> KeyRecord:
+        """Return the record without any plaintext or grant: what is left says it shall go."""
+        current = replace(self.current.after(KeyEvent.DELETED), sealed=None, destroy_time=now)
+        return replace(self, current=current, incoming=None, retiring=None, grants=())
+
+    def resealed(self, ciphertexts: Mapping[str, str]) -> KeyRecord:
+        """Return the record with each ciphertext that *ciphertexts* names replaced."""
+
+        def resealed(version: KeyVersion | None) -> KeyVersion | None:
+            if version is None or version.sealed is None:
+                return version
+            old = version.sealed
+            new = ciphertexts.get(old.ciphertext, old.ciphertext)
+            return replace(version, sealed=replace(old, ciphertext=new))
+
+        return replace(
+            self,
+            current=resealed(self.current) or self.current,
+            incoming=resealed(self.incoming),
+            retiring=resealed(self.retiring),
+        )
+
+    def sealed_before(self, epoch: int) -> Iterator[SealedKey]:
+        """Yield what was sealed by a version of the transit key before *epoch*."""
+        for version in self.versions:
+            if version.sealed is not None and version.sealed.epoch < epoch:
+                yield version.sealed
+
+    def _must_live(self) -> None:
+        if self.state is KeyState.DELETED:
+            raise KeyStateConflictError
+
+    # Grants
 
     def active_grants(self, now: datetime) -> tuple[Grant, ...]:
         """Return the grants that are neither revoked nor expired."""
@@ -72,10 +284,12 @@ class KeyRecord:
         """Return the record with *grant* added.
 
         Raises:
+            KeyStateConflictError: The key is being deleted.
             GrantExistsError: The app holds an active grant.
             TooManyGrantsError: Every one of `MAX_GRANTS` is active, or the terms of the active
                 ones have more than `MAX_TERMS_CHARACTERS`.
         """
+        self._must_live()
         active = self.active_grants(now)
         if any(other.terms.app == grant.terms.app for other in active):
             raise GrantExistsError

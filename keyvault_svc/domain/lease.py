@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -13,17 +14,34 @@ from keyvault_svc.domain.errors import (
     EndpointNotGrantedError,
     GrantExpiredError,
     GrantRevokedError,
+    KeyDisabledError,
+    KeyExpiredError,
+    KeyPendingError,
+    KeyRejectedError,
     ModelNotGrantedError,
     NotGrantedError,
     SourceNotGrantedError,
 )
 from keyvault_svc.domain.grant import Grant
 from keyvault_svc.domain.key_record import KeyRecord
+from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.names import KeyName
 from svc_runtime.secret_bytes import SecretBytes
+from svc_runtime.service_error import ServiceError
 from svc_runtime.spiffe_id import SpiffeId
 
 _SHA256_OF_NOTHING: Final = hashlib.sha256(b"").digest()  # the body of a request that has none
+
+
+# Every state but that in which a key serves. A retiring version is never the current one.
+_REFUSAL: Final[Mapping[KeyState, type[ServiceError]]] = {
+    KeyState.PENDING: KeyPendingError,
+    KeyState.RETIRING: KeyDisabledError,
+    KeyState.DISABLED: KeyDisabledError,
+    KeyState.REJECTED: KeyRejectedError,
+    KeyState.EXPIRED: KeyExpiredError,
+    KeyState.DELETED: NotGrantedError,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +80,11 @@ class Lease:
     """The right to use one key for one request.
 
     Attributes:
-        ciphertext: The sealed key; only a gateway's Vault identity can open it.
+        grant_id: The grant that allowed it; empty for a lease to verify a key.
         expire_time: A key that was not opened by then must not be.
+        ciphertext: The sealed key; only a gateway's Vault identity can open it. Empty when it is
+            wrapped.
+        wrapping_token: What Vault exchanges for the sealed key, once; None when it is inline.
     """
 
     lease_id: str
@@ -72,6 +93,7 @@ class Lease:
     grant_id: str
     expire_time: datetime
     ciphertext: str = field(repr=False)
+    wrapping_token: SecretBytes | None = None
 
 
 class LeaseOutcome(StrEnum):
@@ -109,21 +131,37 @@ class LeaseSettlement:
 def decide(record: KeyRecord, request: LeaseRequest, now: datetime) -> Grant:
     """Decide whether *request* may use the key of *record*.
 
-    The order is part of the contract: grant and app, expiry, source, endpoint, model. An app
-    that never held a grant gets the answer that it would get if the key did not exist.
+    The order is part of the contract: app, state of the key, expiry, source, endpoint, model. An
+    app that never held a grant gets the answer that it would get if the key did not exist,
+    whatever the key's state.
+
+    Args:
+        record: The record as it stands at *now*; see `KeyRecord.at`.
+        request: What is asked for.
+        now: The time.
 
     Returns:
         The grant that allows it.
 
     Raises:
         NotGrantedError: The app never held a grant on the key.
+        KeyPendingError: The key has not been verified.
+        KeyDisabledError: The key is switched off.
+        KeyRejectedError: OpenAI refused the key.
+        KeyExpiredError: The key's time is up.
         GrantRevokedError: The app's grant was withdrawn.
         GrantExpiredError: The app's grant has ended.
         SourceNotGrantedError: The grant does not cover the caller's network.
         EndpointNotGrantedError: The grant does not cover the endpoint.
         ModelNotGrantedError: The grant does not cover the model.
     """
-    grant = _grant_for(record, request.app, now)
+    held = [grant for grant in record.grants if grant.terms.app == request.app]
+    if not held:
+        raise NotGrantedError
+    refusal = _REFUSAL.get(record.state)
+    if refusal is not None:
+        raise refusal
+    grant = _active_grant(held, now)
     if not grant.terms.allow_source(request.source_ip):
         raise SourceNotGrantedError
     if not grant.terms.allow_endpoint(request.endpoint):
@@ -133,11 +171,8 @@ def decide(record: KeyRecord, request: LeaseRequest, now: datetime) -> Grant:
     return grant
 
 
-def _grant_for(record: KeyRecord, app: SpiffeId, now: datetime) -> Grant:
-    """Return the app's active grant; a key has at most one per app."""
-    held = [grant for grant in record.grants if grant.terms.app == app]
-    if not held:
-        raise NotGrantedError
+def _active_grant(held: Sequence[Grant], now: datetime) -> Grant:
+    """Return the active one of an app's grants; a key has at most one per app."""
     for grant in held:
         if grant.is_active(now):
             return grant

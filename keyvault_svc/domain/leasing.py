@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Final
 
 from keyvault_svc.domain.errors import AppProofInvalidError, NotGrantedError
-from keyvault_svc.domain.lease import Lease, LeaseRequest, LeaseSettlement, decide
-from keyvault_svc.domain.ports import AppProof, AuditTags, KeyStore, LeaseLedger
+from keyvault_svc.domain.handoff import Handoff
+from keyvault_svc.domain.lease import (
+    Lease,
+    LeaseOutcome,
+    LeaseRequest,
+    LeaseSettlement,
+    decide,
+)
+from keyvault_svc.domain.names import KeyName
+from keyvault_svc.domain.ports import AppProof, AuditTags, LeaseLedger
+from keyvault_svc.domain.records import Records
+from keyvault_svc.domain.verifying import KeyVerifying
 from svc_runtime.clock import Clock
-from svc_runtime.service_error import CallerUnverifiedError
-
-DEFAULT_LEASE_SECONDS: Final = 10
-MAX_LEASE_SECONDS: Final = 30  # design: the hard maximum; a lease only bridges two calls in a row
+from svc_runtime.service_error import CallerUnverifiedError, InvalidFieldError
+from svc_runtime.vault.errors import VaultUnavailableError
 
 
 class KeyLeasing:
@@ -22,21 +28,19 @@ class KeyLeasing:
 
     def __init__(
         self,
-        store: KeyStore,
+        records: Records,
+        handoff: Handoff,
         ledger: LeaseLedger,
+        verifying: KeyVerifying,
         app_proof: AppProof,
         clock: Clock,
-        *,
-        lease_seconds: int = DEFAULT_LEASE_SECONDS,
     ) -> None:
-        """Lease keys for *lease_seconds*, 1 to `MAX_LEASE_SECONDS`."""
-        if not 1 <= lease_seconds <= MAX_LEASE_SECONDS:
-            raise ValueError(f"lease_seconds must be 1 to {MAX_LEASE_SECONDS}")
-        self._store = store
+        self._records = records
+        self._handoff = handoff
         self._ledger = ledger
+        self._verifying = verifying
         self._app_proof = app_proof
         self._clock = clock
-        self._lease_duration = timedelta(seconds=lease_seconds)
 
     async def acquire(self, request: LeaseRequest) -> Lease:
         """Decide on *request* by one read of the record, and lease the key.
@@ -54,29 +58,33 @@ class KeyLeasing:
         await self._check_proof(request)  # (1)
         lease_id = secrets.token_hex(16)
         tags = AuditTags(request.request_id, str(request.key), lease_id, str(request.app))
-        record = await self._store.read(request.key, tags)  # (2)
+        record = await self._records.find(request.key, tags)  # (2)
         if record is None:
             raise NotGrantedError
-        now = self._clock.now()
-        grant = decide(record, request, now)  # (3)
-        lease = Lease(
-            lease_id,
-            request.key,
-            record.key_version,
-            grant.grant_id,
-            now + self._lease_duration,
-            record.sealed.ciphertext,
-        )
+        grant = decide(record, request, self._clock.now())  # (3)
+        lease = await self._handoff.lease(record, record.current, tags, grant.grant_id)
         self._ledger.open(lease, request)  # (4)
         return lease
 
-    def settle(self, settlements: Sequence[LeaseSettlement]) -> tuple[list[LeaseSettlement], int]:
-        """Record what became of leases.
+    async def settle(
+        self, settlements: Sequence[LeaseSettlement], request_id: str
+    ) -> tuple[list[LeaseSettlement], int]:
+        """Record what became of leases, and have keys verified that OpenAI refused.
+
+        A refused call alone does not reject a key: OpenAI refuses calls for other reasons too,
+        some of which the app decides.
 
         Returns:
             The settlements that counted, and how many were repetitions.
         """
         counted = [settlement for settlement in settlements if self._ledger.settle(settlement)]
+        refused = {s.key for s in counted if s.outcome is LeaseOutcome.KEY_REJECTED}
+        for key in sorted(refused):
+            try:
+                name = KeyName.parse(key, "settlements.key")
+                await self._verifying.recheck(name, AuditTags(request_id, key))
+            except (VaultUnavailableError, InvalidFieldError):
+                continue  # the next call that OpenAI refuses asks again
         return counted, len(settlements) - len(counted)
 
     async def _check_proof(self, request: LeaseRequest) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from keyvault_svc.domain.key_record import KeyRecord, SealedKey
+from keyvault_svc.domain.key_record import KeyRecord
+from keyvault_svc.domain.key_version import SealedKey
 from keyvault_svc.domain.lease import Lease, LeaseRequest, LeaseSettlement
 from keyvault_svc.domain.names import KeyName, OwnerName
 from svc_runtime.secret_bytes import SecretBytes
@@ -53,8 +55,14 @@ class KeyStore(Protocol):
     async def destroy_superseded(self, record: KeyRecord, tags: AuditTags) -> None:
         """Destroy every stored version before `record.revision`. Idempotent."""
 
-    async def delete(self, name: KeyName, tags: AuditTags) -> None:
-        """Destroy every version and the record's metadata. Idempotent."""
+    async def delete(self, name: KeyName, tags: AuditTags) -> int:
+        """Destroy every version and the record's metadata, and see that they are gone.
+
+        Idempotent.
+
+        Returns:
+            How many versions the store reported as destroyed.
+        """
 
     async def list_ids(self, owner: OwnerName, request_id: str) -> list[str]:
         """Return the ids of the owner's keys, sorted."""
@@ -76,6 +84,136 @@ class KeySealer(Protocol):
         Raises:
             VaultUnavailableError: Vault cannot answer.
         """
+
+
+class FingerprintIndex(Protocol):
+    """Which keys hold a plaintext, by its fingerprint.
+
+    An entry may name a key that holds it no longer: whoever meets one looks the key up.
+    """
+
+    async def holders(self, fingerprint: str, tags: AuditTags) -> tuple[KeyName, ...]:
+        """Return the keys that are said to hold it.
+
+        Raises:
+            VaultUnavailableError: Vault cannot answer.
+        """
+
+    async def add(self, fingerprint: str, name: KeyName, tags: AuditTags) -> None:
+        """Note that *name* holds it. Idempotent.
+
+        Raises:
+            VaultUnavailableError: Vault cannot answer.
+            KeyChangedMeanwhileError: Other writers did not let this one through.
+        """
+
+    async def remove(self, fingerprint: str, name: KeyName, tags: AuditTags) -> None:
+        """Note that *name* holds it no longer, and destroy what said so. Idempotent.
+
+        Raises:
+            VaultUnavailableError: Vault cannot answer.
+            KeyChangedMeanwhileError: Other writers did not let this one through.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedVerification:
+    """A key that waits to be tried at OpenAI.
+
+    Attributes:
+        due_time: Not before.
+        attempt: How often OpenAI could not be reached.
+        is_recheck: Whether a call that OpenAI refused is the cause, rather than the owner.
+        lease_id: The lease of the claim under way; empty for none.
+        number: Version that the claim is about; 0 for no claim.
+        claim_end_time: Until when the claim holds.
+        revision: Version of the stored entry, for check-and-set.
+    """
+
+    key: KeyName
+    due_time: datetime
+    attempt: int = 0
+    is_recheck: bool = False
+    lease_id: str = ""
+    number: int = 0
+    claim_end_time: datetime | None = None
+    revision: int = 0
+
+    def is_due(self, now: datetime) -> bool:
+        """Return whether it may be claimed."""
+        is_free = self.claim_end_time is None or self.claim_end_time <= now
+        return is_free and self.due_time <= now
+
+    def claimed(self, lease_id: str, number: int, until: datetime) -> QueuedVerification:
+        """Return the entry, claimed under *lease_id* to try version *number*."""
+        return replace(self, lease_id=lease_id, number=number, claim_end_time=until)
+
+    def again(self, due_time: datetime, attempt: int = 0) -> QueuedVerification:
+        """Return the entry, to be claimed once more."""
+        return QueuedVerification(self.key, due_time, attempt, revision=self.revision)
+
+
+class VerificationQueue(Protocol):
+    """The verifications to do, shared by all replicas: at most one entry for each key.
+
+    Every method raises `VaultUnavailableError` when Vault cannot answer.
+    """
+
+    async def ids(self) -> list[str]:
+        """Return the ids of all entries, in no order."""
+
+    async def read(self, entry_id: str, tags: AuditTags) -> QueuedVerification | None:
+        """Return one entry; None if it is gone."""
+
+    async def find(self, key: KeyName, tags: AuditTags) -> QueuedVerification | None:
+        """Return the entry of *key*; None if there is none."""
+
+    async def write(self, entry: QueuedVerification, tags: AuditTags) -> None:
+        """Store *entry* if the stored revision is still its own.
+
+        Raises:
+            KeyChangedMeanwhileError: It is not; nothing was written.
+        """
+
+    async def remove(self, key: KeyName, tags: AuditTags) -> None:
+        """Remove the entry of *key*. Idempotent."""
+
+
+class RetirementQueue(Protocol):
+    """What is to be destroyed, and when; shared by all replicas.
+
+    Every method raises `VaultUnavailableError` when Vault cannot answer.
+    """
+
+    async def add(self, name: KeyName, due_time: datetime, tags: AuditTags) -> None:
+        """Note that *name* holds something to destroy at *due_time*, to the second. Idempotent."""
+
+    async def due(self, now: datetime) -> Sequence[str]:
+        """Return the ids of the entries whose time has come, the oldest first."""
+
+    async def read(self, entry_id: str) -> KeyName | None:
+        """Return which key an entry is about; None if it is gone."""
+
+    async def remove(self, entry_id: str) -> None:
+        """Remove an entry. Idempotent."""
+
+
+class HandoffWrapper(Protocol):
+    """Has Vault itself hold a sealed key, for one taker."""
+
+    async def wrap(self, ciphertext: str, tags: AuditTags, lease_seconds: int) -> SecretBytes:
+        """Return a token that can be exchanged for *ciphertext*, once, within *lease_seconds*.
+
+        Raises:
+            VaultUnavailableError: Vault cannot answer.
+        """
+
+
+class SecurityLog(Protocol):
+    """Tells security of what it should look at."""
+
+    def key_shared(self, name: KeyName, others: Sequence[KeyName]) -> None:
+        """Tell that *name* holds the same plaintext as *others*, of other owners."""
 
 
 class LeaseLedger(Protocol):

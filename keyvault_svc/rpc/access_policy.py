@@ -19,13 +19,22 @@ OWNER_PORT: Final[AccessPolicy] = {
     "/keyturn.keyvault.v1.KeyService/GetKey": _PEOPLE,
     "/keyturn.keyvault.v1.KeyService/ListKeys": _PEOPLE,
     "/keyturn.keyvault.v1.KeyService/RotateKey": _PEOPLE,
+    "/keyturn.keyvault.v1.KeyService/UpdateKey": _PEOPLE,
+    "/keyturn.keyvault.v1.KeyService/UndoRotation": _PEOPLE,
+    "/keyturn.keyvault.v1.KeyService/VerifyKey": _PEOPLE,
+    "/keyturn.keyvault.v1.KeyService/DisableKey": _PEOPLE,
+    "/keyturn.keyvault.v1.KeyService/EnableKey": _PEOPLE,
     "/keyturn.keyvault.v1.KeyService/DeleteKey": _PEOPLE,
     "/keyturn.keyvault.v1.GrantService/CreateGrant": _PEOPLE,
     "/keyturn.keyvault.v1.GrantService/ListGrants": _PEOPLE,
     "/keyturn.keyvault.v1.GrantService/RevokeGrant": _PEOPLE,
+    "/keyturn.keyvault.v1.OwnerService/ExportOwner": _PEOPLE,
+    "/keyturn.keyvault.v1.OwnerService/EraseOwner": _PEOPLE,
 }
 
 GATEWAY_PORT: Final[AccessPolicy] = {
     "/keyturn.keyvault.v1.KeyLeaseService/AcquireLease": _GATEWAYS,
     "/keyturn.keyvault.v1.KeyLeaseService/SettleLease": _GATEWAYS,
+    "/keyturn.keyvault.v1.KeyVerificationService/ClaimVerification": _GATEWAYS,
+    "/keyturn.keyvault.v1.KeyVerificationService/ReportVerification": _GATEWAYS,
 }

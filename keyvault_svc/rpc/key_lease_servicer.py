@@ -11,9 +11,9 @@ from keyvault_svc.domain.lease import Lease, LeaseRequest
 from keyvault_svc.domain.leasing import KeyLeasing
 from keyvault_svc.domain.names import GrantName
 from keyvault_svc.lease_log import log_settlement
-from keyvault_svc.rpc.messages import lease_message, lease_request, settlements
+from keyvault_svc.rpc.lease_messages import lease_message, lease_request, settlements
 from svc_runtime.authentication import ServicerContext
-from svc_runtime.call_context import annotate
+from svc_runtime.call_context import annotate, current_call
 from svc_runtime.vault.errors import VaultUnavailableError
 
 # What remains is for the answer's way back.
@@ -56,7 +56,9 @@ class KeyLeaseServicer(KeyLeaseServiceServicer):
     ) -> lease_pb.SettleLeaseResponse:
         """Record what became of leases."""
         del context
-        counted, duplicate_count = self._leasing.settle(settlements(request.settlements))
+        counted, duplicate_count = await self._leasing.settle(
+            settlements(request.settlements), current_call().request_id
+        )
         for settlement in counted:
             log_settlement(settlement)
         return lease_pb.SettleLeaseResponse(

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_service_pb2 as key_service_pb
 from keyturn.keyvault.v1.key_service_pb2_grpc import KeyServiceServicer
 from keyvault_svc.domain.custody import KeyCustody
+from keyvault_svc.domain.key_policy import KeyPolicy
+from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.names import KeyName, OwnerName
-from keyvault_svc.rpc.messages import calling_person, key_message, take_api_key
+from keyvault_svc.domain.person import Person
+from keyvault_svc.rpc.key_messages import (
+    assurance_of,
+    calling_person,
+    key_message,
+    optional_overlap,
+    proof_message,
+    take_api_key,
+)
+from keyvault_svc.rpc.times import datetime_of
 from svc_runtime.authentication import ServicerContext
 from svc_runtime.call_context import annotate, current_call
 from svc_runtime.clock import Clock
+from svc_runtime.service_error import InvalidFieldError
+
+_EXPIRY: Final = "expire_time"
+_ASSURANCE: Final = "assurance"
 
 
 class KeyServicer(KeyServiceServicer):
     """KeyService over `KeyCustody`."""
 
-    def __init__(self, custody: KeyCustody, clock: Clock) -> None:
+    def __init__(self, custody: KeyCustody, policy: KeyPolicy, clock: Clock) -> None:
         self._custody = custody
+        self._policy = policy
         self._clock = clock
 
     async def CreateKey(
@@ -26,19 +46,25 @@ class KeyServicer(KeyServiceServicer):
         del context
         api_key = take_api_key(request)
         name = _key_name(request.name)
+        expire_time = None
+        if request.HasField(_EXPIRY):
+            expire_time = datetime_of(_EXPIRY, request.expire_time)
         record = await self._custody.create(
-            calling_person(), name, api_key, current_call().request_id
+            calling_person(),
+            name,
+            api_key,
+            current_call().request_id,
+            expire_time=expire_time,
+            assurance=assurance_of(request.assurance),
         )
-        return key_service_pb.CreateKeyResponse(key=key_message(record, self._clock.now()))
+        return key_service_pb.CreateKeyResponse(key=self._message(record))
 
     async def GetKey(
         self, request: key_service_pb.GetKeyRequest, context: ServicerContext
     ) -> key_service_pb.GetKeyResponse:
         """Return one record."""
         del context
-        name = _key_name(request.name)
-        record = await self._custody.get(calling_person(), name, current_call().request_id)
-        return key_service_pb.GetKeyResponse(key=key_message(record, self._clock.now()))
+        return key_service_pb.GetKeyResponse(key=await self._done(self._custody.get, request.name))
 
     async def ListKeys(
         self, request: key_service_pb.ListKeysRequest, context: ServicerContext
@@ -48,21 +74,81 @@ class KeyServicer(KeyServiceServicer):
         owner = OwnerName.parse(request.parent, "parent")
         annotate(owner=str(owner))
         records = await self._custody.list_keys(calling_person(), owner, current_call().request_id)
-        now = self._clock.now()
-        return key_service_pb.ListKeysResponse(keys=[key_message(r, now) for r in records])
+        return key_service_pb.ListKeysResponse(keys=[self._message(r) for r in records])
+
+    async def UpdateKey(
+        self, request: key_service_pb.UpdateKeyRequest, context: ServicerContext
+    ) -> key_service_pb.UpdateKeyResponse:
+        """Change what an owner may decide about a key."""
+        del context
+        paths = set(request.update_mask.paths)
+        if not paths or not paths <= {_EXPIRY, _ASSURANCE}:
+            raise InvalidFieldError("update_mask", "must name expire_time, assurance, or both")
+        name = _key_name(request.key.name, "key.name")
+        expire_time = None
+        if _EXPIRY in paths and request.key.HasField(_EXPIRY):
+            expire_time = datetime_of("key.expire_time", request.key.expire_time)
+        record = await self._custody.update(
+            calling_person(),
+            name,
+            current_call().request_id,
+            expire_time=expire_time,
+            sets_expire_time=_EXPIRY in paths,
+            assurance=assurance_of(request.key.assurance) if _ASSURANCE in paths else None,
+        )
+        return key_service_pb.UpdateKeyResponse(key=self._message(record))
 
     async def RotateKey(
         self, request: key_service_pb.RotateKeyRequest, context: ServicerContext
     ) -> key_service_pb.RotateKeyResponse:
-        """Replace a key's plaintext."""
+        """Bring a new plaintext."""
         del context
         api_key = take_api_key(request)
         name = _key_name(request.name)
         record = await self._custody.rotate(
-            calling_person(), name, api_key, current_call().request_id
+            calling_person(),
+            name,
+            api_key,
+            current_call().request_id,
+            overlap=optional_overlap(request),
         )
-        annotate(key_version=record.key_version)
-        return key_service_pb.RotateKeyResponse(key=key_message(record, self._clock.now()))
+        return key_service_pb.RotateKeyResponse(key=self._message(record))
+
+    async def UndoRotation(
+        self, request: key_service_pb.UndoRotationRequest, context: ServicerContext
+    ) -> key_service_pb.UndoRotationResponse:
+        """Take the last rotation back."""
+        del context
+        return key_service_pb.UndoRotationResponse(
+            key=await self._done(self._custody.undo_rotation, request.name)
+        )
+
+    async def VerifyKey(
+        self, request: key_service_pb.VerifyKeyRequest, context: ServicerContext
+    ) -> key_service_pb.VerifyKeyResponse:
+        """Have a gateway try the key at OpenAI."""
+        del context
+        return key_service_pb.VerifyKeyResponse(
+            key=await self._done(self._custody.verify, request.name)
+        )
+
+    async def DisableKey(
+        self, request: key_service_pb.DisableKeyRequest, context: ServicerContext
+    ) -> key_service_pb.DisableKeyResponse:
+        """Switch a key off."""
+        del context
+        return key_service_pb.DisableKeyResponse(
+            key=await self._done(self._custody.disable, request.name)
+        )
+
+    async def EnableKey(
+        self, request: key_service_pb.EnableKeyRequest, context: ServicerContext
+    ) -> key_service_pb.EnableKeyResponse:
+        """Switch a key on."""
+        del context
+        return key_service_pb.EnableKeyResponse(
+            key=await self._done(self._custody.enable, request.name)
+        )
 
     async def DeleteKey(
         self, request: key_service_pb.DeleteKeyRequest, context: ServicerContext
@@ -70,11 +156,23 @@ class KeyServicer(KeyServiceServicer):
         """Destroy a key."""
         del context
         name = _key_name(request.name)
-        await self._custody.delete(calling_person(), name, current_call().request_id)
-        return key_service_pb.DeleteKeyResponse()
+        proof = await self._custody.delete(calling_person(), name, current_call().request_id)
+        annotate(count=proof.destroyed_version_count)
+        return key_service_pb.DeleteKeyResponse(proof=proof_message(proof))
+
+    async def _done(
+        self, use_case: Callable[[Person, KeyName, str], Awaitable[KeyRecord]], name: str
+    ) -> key_pb.Key:
+        """Return the record after *use_case* on the key of this *name*."""
+        record = await use_case(calling_person(), _key_name(name), current_call().request_id)
+        return self._message(record)
+
+    def _message(self, record: KeyRecord) -> key_pb.Key:
+        annotate(key_version=record.current.number, state=record.state.value)
+        return key_message(record, self._policy, self._clock.now())
 
 
-def _key_name(unverified: str) -> KeyName:
-    name = KeyName.parse(unverified, "name")
+def _key_name(unverified: str, field: str = "name") -> KeyName:
+    name = KeyName.parse(unverified, field)
     annotate(key=str(name))
     return name

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import ip_network
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from keyvault_svc.domain.errors import KeyRecordUnreadableError
 from keyvault_svc.domain.grant import Grant, GrantTerms
-from keyvault_svc.domain.key_record import KeyRecord, KeyState, SealedKey
+from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord
+from keyvault_svc.domain.key_state import KeyState
+from keyvault_svc.domain.key_version import (
+    KeyVersion,
+    SealedKey,
+    Verification,
+    VerificationOutcome,
+)
 from keyvault_svc.domain.names import KeyName
 from svc_runtime.spiffe_id import SpiffeId
 
@@ -35,11 +42,46 @@ class _StoredGrant(_Stored):
     revoker: str
 
 
+class _StoredVerification(_Stored):
+    outcome: VerificationOutcome
+    verify_time: AwareDatetime
+
+
+_Ciphertext = Annotated[str, Field(pattern=r"^vault:v[0-9]+:", repr=False)]
+
+
+class _StoredVersion(_Stored):
+    number: Annotated[int, Field(ge=1)]
+    sealed_key: _Ciphertext | None
+    fingerprint: Annotated[str | None, Field(repr=False)]
+    state: KeyState
+    create_time: AwareDatetime
+    verification: _StoredVerification | None
+    overlap_seconds: Annotated[int, Field(ge=0)]
+    destroy_time: AwareDatetime | None
+
+
 class _StoredRecord(_Stored):
+    schema_version: Literal[2]
+    name: str
+    creator: str
+    create_time: AwareDatetime
+    current: _StoredVersion
+    last_number: Annotated[int, Field(ge=1)]
+    incoming: _StoredVersion | None
+    retiring: _StoredVersion | None
+    expire_time: AwareDatetime | None
+    assurance: KeyAssurance
+    grants: list[_StoredGrant]
+
+
+class _FirstStoredRecord(_Stored):
+    """A record from before keys had versions. It is written in the present form when it changes."""
+
     schema_version: Literal[1]
     name: str
-    state: KeyState
-    sealed_key: Annotated[str, Field(pattern=r"^vault:v[0-9]+:", repr=False)]
+    state: Literal[KeyState.ACTIVE]
+    sealed_key: _Ciphertext
     fingerprint: Annotated[str, Field(repr=False)]
     key_version: Annotated[int, Field(ge=1)]
     create_time: AwareDatetime
@@ -48,38 +90,31 @@ class _StoredRecord(_Stored):
     grants: list[_StoredGrant]
 
 
-class _Envelope(_Stored):
-    record: Annotated[str, Field(repr=False)]
+_ANY_RECORD: TypeAdapter[_StoredRecord | _FirstStoredRecord] = TypeAdapter(
+    Annotated[_StoredRecord | _FirstStoredRecord, Field(discriminator="schema_version")]
+)
 
 
-_FIELD: Final = "record"
+def to_stored(record: KeyRecord) -> str:
+    """Return what to store for *record*: JSON."""
+    return json.dumps(
+        {
+            "schema_version": 2,
+            "name": str(record.name),
+            "creator": record.creator,
+            "create_time": record.create_time.isoformat(),
+            "current": _version_to_stored(record.current),
+            "last_number": record.last_number,
+            "incoming": _version_to_stored(record.incoming),
+            "retiring": _version_to_stored(record.retiring),
+            "expire_time": _text(record.expire_time),
+            "assurance": record.assurance.value,
+            "grants": [_grant_to_stored(grant) for grant in record.grants],
+        }
+    )
 
 
-def to_stored(record: KeyRecord) -> dict[str, str]:
-    """Return what to store for *record*.
-
-    It is one string: OpenBao refuses a request with more than 1,000 strings, of which a record
-    with its grants can have more.
-    """
-    return {_FIELD: json.dumps(_to_object(record))}
-
-
-def _to_object(record: KeyRecord) -> dict[str, object]:
-    return {
-        "schema_version": 1,
-        "name": str(record.name),
-        "state": record.state.value,
-        "sealed_key": record.sealed.ciphertext,
-        "fingerprint": record.sealed.fingerprint,
-        "key_version": record.key_version,
-        "create_time": record.create_time.isoformat(),
-        "rotate_time": record.rotate_time.isoformat(),
-        "creator": record.creator,
-        "grants": [_grant_to_stored(grant) for grant in record.grants],
-    }
-
-
-def from_stored(name: KeyName, stored: object, revision: int) -> KeyRecord:
+def from_stored(name: KeyName, stored: str, revision: int) -> KeyRecord:
     """Return the record that *stored* describes.
 
     Args:
@@ -91,23 +126,79 @@ def from_stored(name: KeyName, stored: object, revision: int) -> KeyRecord:
     Raises:
         KeyRecordUnreadableError: *stored* is no record of *name* that this version can read.
     """
+    record: KeyRecord | None
     try:
-        record = _StoredRecord.model_validate_json(_Envelope.model_validate(stored).record)
-        grants = tuple(_grant_from_stored(grant) for grant in record.grants)
+        fields = _ANY_RECORD.validate_json(stored)
+        record = _record(name, fields, revision) if fields.name == str(name) else None
     except (ValidationError, ValueError):
-        record, grants = None, ()
-    if record is None or record.name != str(name):
+        record = None
+    if record is None:
         raise KeyRecordUnreadableError
+    return record
+
+
+def _record(name: KeyName, fields: _StoredRecord | _FirstStoredRecord, revision: int) -> KeyRecord:
+    grants = tuple(_grant_from_stored(grant) for grant in fields.grants)
+    if isinstance(fields, _FirstStoredRecord):
+        sealed = SealedKey(fields.sealed_key, fields.fingerprint)
+        number = fields.key_version
+        current = KeyVersion(number, sealed, fields.state, fields.rotate_time)
+        return KeyRecord(
+            name,
+            fields.creator,
+            fields.create_time,
+            current,
+            number,
+            grants=grants,
+            revision=revision,
+        )
     return KeyRecord(
         name,
-        record.state,
-        SealedKey(record.sealed_key, record.fingerprint),
-        record.key_version,
-        record.create_time,
-        record.rotate_time,
-        record.creator,
+        fields.creator,
+        fields.create_time,
+        _version_from_stored(fields.current),
+        fields.last_number,
+        None if fields.incoming is None else _version_from_stored(fields.incoming),
+        None if fields.retiring is None else _version_from_stored(fields.retiring),
+        fields.expire_time,
+        fields.assurance,
         grants,
         revision,
+    )
+
+
+def _version_to_stored(version: KeyVersion | None) -> dict[str, object] | None:
+    if version is None:
+        return None
+    sealed, tried = version.sealed, version.verification
+    return {
+        "number": version.number,
+        "sealed_key": None if sealed is None else sealed.ciphertext,
+        "fingerprint": None if sealed is None else sealed.fingerprint,
+        "state": version.state.value,
+        "create_time": version.create_time.isoformat(),
+        "verification": None
+        if tried is None
+        else {"outcome": tried.outcome.value, "verify_time": tried.verify_time.isoformat()},
+        "overlap_seconds": int(version.overlap.total_seconds()),
+        "destroy_time": _text(version.destroy_time),
+    }
+
+
+def _version_from_stored(version: _StoredVersion) -> KeyVersion:
+    sealed, tried = None, None
+    if version.sealed_key is not None and version.fingerprint is not None:
+        sealed = SealedKey(version.sealed_key, version.fingerprint)
+    if version.verification is not None:
+        tried = Verification(version.verification.outcome, version.verification.verify_time)
+    return KeyVersion(
+        version.number,
+        sealed,
+        version.state,
+        version.create_time,
+        tried,
+        timedelta(seconds=version.overlap_seconds),
+        version.destroy_time,
     )
 
 

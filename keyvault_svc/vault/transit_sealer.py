@@ -7,7 +7,7 @@ from typing import cast
 
 from hvac.api.secrets_engines import Transit
 
-from keyvault_svc.domain.key_record import SealedKey
+from keyvault_svc.domain.key_version import SealedKey
 from keyvault_svc.domain.names import KeyName
 from keyvault_svc.domain.ports import AuditTags
 from keyvault_svc.vault.audit_headers import headers_for

@@ -1,27 +1,19 @@
-"""Proto messages to domain types and back. Secrets are wrapped here and cleared in the message."""
+"""Messages of gateways to domain types and back. Secrets are wrapped here, and cleared."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from keyturn.keyvault.v1 import grant_pb2 as grant_pb
 from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
-from keyturn.keyvault.v1 import key_pb2 as key_pb
-from keyturn.keyvault.v1 import key_service_pb2 as key_service_pb
-from keyvault_svc.domain.custody import Person
-from keyvault_svc.domain.grant import Grant, GrantTerms
-from keyvault_svc.domain.intake import check_api_key
-from keyvault_svc.domain.key_record import KeyRecord, KeyState
+from keyturn.keyvault.v1.lease_pb2 import Lease as Message
 from keyvault_svc.domain.lease import Lease, LeaseOutcome, LeaseRequest, LeaseSettlement
 from keyvault_svc.domain.names import GrantName, KeyName
+from keyvault_svc.rpc.times import timestamp
 from svc_runtime.call_context import current_call
 from svc_runtime.secret_bytes import SecretBytes
-from svc_runtime.service_error import CallerUnverifiedError, InvalidFieldError
+from svc_runtime.service_error import InvalidFieldError
 from svc_runtime.spiffe_id import SpiffeId
 
 MAX_MORE_MODELS: Final = 16
@@ -31,7 +23,6 @@ _SHA256_BYTES: Final = 32
 _MAX_TOKEN_BYTES: Final = 16 * 1024
 _LEASE_ID_DIGITS: Final = 32
 
-_STATE: Final = {KeyState.ACTIVE: key_pb.KEY_STATE_ACTIVE}
 _OUTCOME: Final = {
     lease_pb.LEASE_OUTCOME_SERVED: LeaseOutcome.SERVED,
     lease_pb.LEASE_OUTCOME_KEY_REJECTED: LeaseOutcome.KEY_REJECTED,
@@ -39,80 +30,6 @@ _OUTCOME: Final = {
     lease_pb.LEASE_OUTCOME_CANCELLED: LeaseOutcome.CANCELLED,
     lease_pb.LEASE_OUTCOME_UNUSED: LeaseOutcome.UNUSED,
 }
-
-
-def calling_person() -> Person:
-    """Return the person who makes the current call.
-
-    Raises:
-        CallerUnverifiedError: Nobody was verified.
-    """
-    caller = current_call().caller
-    if caller is None:
-        raise CallerUnverifiedError
-    return Person(caller.name, frozenset(caller.groups))
-
-
-def take_api_key(
-    request: key_service_pb.CreateKeyRequest | key_service_pb.RotateKeyRequest,
-) -> SecretBytes:
-    """Take the plaintext out of *request*, which holds it no longer afterwards.
-
-    Raises:
-        InvalidFieldError: It cannot be an OpenAI API key.
-    """
-    try:
-        return check_api_key(request.api_key)
-    finally:
-        request.ClearField("api_key")
-
-
-def key_message(record: KeyRecord, now: datetime) -> key_pb.Key:
-    """Return the message that describes *record*."""
-    return key_pb.Key(
-        name=str(record.name),
-        state=_STATE[record.state],
-        key_version=record.key_version,
-        create_time=_timestamp(record.create_time),
-        rotate_time=_timestamp(record.rotate_time),
-        active_grant_count=len(record.active_grants(now)),
-        creator=record.creator,
-    )
-
-
-def grant_terms(message: grant_pb.Grant) -> GrantTerms:
-    """Return the terms that *message* asks for.
-
-    Raises:
-        InvalidFieldError: A term breaks its rule.
-    """
-    expire_time = None
-    if message.HasField("expire_time"):
-        expire_time = _datetime("grant.expire_time", message.expire_time)
-    return GrantTerms.parse(
-        app=message.app,
-        models=message.models,
-        endpoints=message.endpoints,
-        source_cidrs=message.source_cidrs,
-        expire_time=expire_time,
-    )
-
-
-def grant_message(key: KeyName, grant: Grant) -> grant_pb.Grant:
-    """Return the message that describes *grant* on *key*."""
-    terms = grant.terms
-    return grant_pb.Grant(
-        name=str(GrantName(key, grant.grant_id)),
-        app=str(terms.app),
-        models=terms.models,
-        endpoints=terms.endpoints,
-        source_cidrs=[str(network) for network in terms.source_cidrs],
-        expire_time=_optional_timestamp(terms.expire_time),
-        create_time=_timestamp(grant.create_time),
-        creator=grant.creator,
-        revoke_time=_optional_timestamp(grant.revoke_time),
-        revoker=grant.revoker,
-    )
 
 
 def lease_request(message: lease_pb.AcquireLeaseRequest) -> LeaseRequest:
@@ -146,14 +63,15 @@ def _more_models(unverified: Sequence[str]) -> tuple[str, ...]:
     return tuple(_text("more_models", model) for model in unverified)
 
 
-def lease_message(lease: Lease) -> lease_pb.Lease:
+def lease_message(lease: Lease) -> Message:
     """Return the message that hands *lease* over."""
-    return lease_pb.Lease(
+    return Message(
         lease_id=lease.lease_id,
         sealed_key=lease.ciphertext,
         key_version=lease.key_version,
-        grant=str(GrantName(lease.key, lease.grant_id)),
-        expire_time=_timestamp(lease.expire_time),
+        grant=str(GrantName(lease.key, lease.grant_id)) if lease.grant_id else "",
+        expire_time=timestamp(lease.expire_time),
+        wrapping_token=lease.wrapping_token.expose() if lease.wrapping_token else b"",
     )
 
 
@@ -169,10 +87,19 @@ def settlements(messages: Iterable[lease_pb.LeaseSettlement]) -> list[LeaseSettl
     return parsed
 
 
+def lease_id_of(field: str, unverified: str) -> str:
+    """Return *unverified* if it can be a lease's id.
+
+    Raises:
+        InvalidFieldError: It cannot.
+    """
+    if len(unverified) != _LEASE_ID_DIGITS or not set(unverified) <= set("0123456789abcdef"):
+        raise InvalidFieldError(field, "must be 32 hexadecimal digits")
+    return unverified
+
+
 def _settlement(message: lease_pb.LeaseSettlement) -> LeaseSettlement:
-    lease_id = message.lease_id
-    if len(lease_id) != _LEASE_ID_DIGITS or not set(lease_id) <= set("0123456789abcdef"):
-        raise InvalidFieldError("settlements.lease_id", "must be 32 hexadecimal digits")
+    lease_id = lease_id_of("settlements.lease_id", message.lease_id)
     outcome = _OUTCOME.get(message.outcome)
     if outcome is None:
         raise InvalidFieldError("settlements.outcome", "must be one of the outcomes")
@@ -225,21 +152,3 @@ def _text(field: str, unverified: str) -> str:
     if unverified and not unverified.isprintable():
         raise InvalidFieldError(field, "must have printable characters only")
     return unverified
-
-
-def _datetime(field: str, timestamp: Timestamp) -> datetime:
-    try:
-        return timestamp.ToDatetime(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise InvalidFieldError(field, "must be a time between the years 1 and 9999")
-
-
-def _timestamp(time: datetime) -> Timestamp:
-    message = Timestamp()
-    message.FromDatetime(time)
-    return message
-
-
-def _optional_timestamp(time: datetime | None) -> Timestamp | None:
-    return None if time is None else _timestamp(time)

@@ -1,0 +1,149 @@
+"""Reading and changing records by check-and-set, and destroying what they hold no longer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from keyvault_svc.domain.duplicates import Duplicates
+from keyvault_svc.domain.errors import KeyChangedMeanwhileError, KeyNotFoundError
+from keyvault_svc.domain.key_policy import KeyPolicy
+from keyvault_svc.domain.key_record import KeyRecord
+from keyvault_svc.domain.key_state import KeyState
+from keyvault_svc.domain.names import KeyName
+from keyvault_svc.domain.ports import AuditTags, KeyStore, RetirementQueue
+from svc_runtime.clock import Clock
+
+# A key may be changed by several writers at once; more rounds than this mean something loops.
+_MAX_WRITE_ATTEMPTS: Final = 8
+# When somebody else finishes a destruction that was begun here and broke off.
+_FINISH_AFTER: Final = timedelta(minutes=1)
+
+
+class Records:
+    """The records as they stand now, with what time has done to them.
+
+    A destruction takes several requests to Vault. Before the first of them an entry goes into the
+    queue of retirements, so that one that breaks off is finished by any replica; see `tidy`.
+    """
+
+    def __init__(
+        self,
+        store: KeyStore,
+        duplicates: Duplicates,
+        retirements: RetirementQueue,
+        policy: KeyPolicy,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._duplicates = duplicates
+        self._retirements = retirements
+        self._policy = policy
+        self._clock = clock
+
+    async def find(self, name: KeyName, tags: AuditTags) -> KeyRecord | None:
+        """Return one record, by one read; None if there is none."""
+        record = await self._store.read(name, tags)
+        return None if record is None else record.at(self._clock.now(), self._policy)
+
+    async def get(self, name: KeyName, tags: AuditTags) -> KeyRecord:
+        """Return one record.
+
+        Raises:
+            KeyNotFoundError: There is no key of this name.
+        """
+        record = await self.find(name, tags)
+        if record is None:
+            raise KeyNotFoundError
+        return record
+
+    async def change(
+        self, name: KeyName, tags: AuditTags, change: Callable[[KeyRecord], KeyRecord]
+    ) -> KeyRecord:
+        """Read, change, write; once more from the read when somebody else wrote in between.
+
+        What the record holds no longer is destroyed before this returns.
+
+        Raises:
+            KeyNotFoundError: There is no key of this name.
+            KeyChangedMeanwhileError: Other writers did not let this one through.
+            ServiceError: What *change* raises.
+        """
+        for _ in range(_MAX_WRITE_ATTEMPTS):
+            before = await self.get(name, tags)
+            after = change(before)
+            if after == before:
+                return before
+            await self._plan_destruction(before, after, tags)
+            try:
+                written = await self._store.write(after, tags)
+            except KeyChangedMeanwhileError:
+                continue
+            await self._destroy(before, written, tags)
+            return written
+        raise KeyChangedMeanwhileError
+
+    async def delete(self, name: KeyName, tags: AuditTags) -> int:
+        """Destroy a key, and see that it is gone.
+
+        1. Leave a record that holds nothing, so that nobody is served or writes from now on.
+        2. Destroy every version.
+
+        Returns:
+            How many stored versions were destroyed.
+
+        Raises:
+            KeyNotFoundError: There is no key of this name.
+            KeyChangedMeanwhileError: Other writers did not let this one through.
+        """
+        await self.change(name, tags, lambda record: record.deleted(self._clock.now()))  # (1)
+        return await self._store.delete(name, tags)  # (2)
+
+    async def tidy(self, name: KeyName, tags: AuditTags) -> bool:
+        """Destroy what has to be gone by now, and finish what broke off. Idempotent.
+
+        Returns:
+            Whether all is done. It is not while a deletion is perhaps still under way: two at once
+            could destroy what its owner puts in the deleted key's place.
+
+        Raises:
+            KeyChangedMeanwhileError: Other writers did not let this one through.
+        """
+        record = await self.find(name, tags)
+        if record is None:
+            return True
+        if record.state is KeyState.DELETED:
+            return await self._finish_deletion(record, tags)
+        record = await self.change(name, tags, lambda r: r.without_retired(self._clock.now()))
+        await self._store.destroy_superseded(record, tags)
+        return True
+
+    async def _finish_deletion(self, record: KeyRecord, tags: AuditTags) -> bool:
+        now = self._clock.now()
+        begin = record.current.destroy_time
+        if begin is not None and now < begin + _FINISH_AFTER:
+            return False
+        # By check-and-set, so that of several that find it one goes on.
+        await self._store.write(record.deleted(now), tags)
+        async with asyncio.timeout(_FINISH_AFTER.total_seconds() / 2):
+            await self._store.delete(record.name, tags)
+        return True
+
+    async def _plan_destruction(self, before: KeyRecord, after: KeyRecord, tags: AuditTags) -> None:
+        retiring = after.retiring
+        if (
+            retiring is not None
+            and retiring.destroy_time is not None
+            and retiring != before.retiring
+        ):
+            await self._retirements.add(after.name, retiring.destroy_time, tags)
+        if before.ciphertexts - after.ciphertexts:
+            await self._retirements.add(after.name, self._clock.now() + _FINISH_AFTER, tags)
+
+    async def _destroy(self, before: KeyRecord, after: KeyRecord, tags: AuditTags) -> None:
+        if before.ciphertexts - after.ciphertexts:
+            await self._store.destroy_superseded(after, tags)
+        for fingerprint in before.fingerprints - after.fingerprints:
+            await self._duplicates.release(fingerprint, after.name, tags)

@@ -1,0 +1,157 @@
+"""Messages of owners to domain types and back. Plaintexts are wrapped here, and cleared."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from keyturn.keyvault.v1 import key_pb2 as key_pb
+from keyturn.keyvault.v1 import key_service_pb2 as key_service_pb
+from keyvault_svc.domain.custody import DeletionProof
+from keyvault_svc.domain.intake import check_api_key
+from keyvault_svc.domain.key_policy import KeyPolicy
+from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord
+from keyvault_svc.domain.key_state import KeyState
+from keyvault_svc.domain.key_version import KeyVersion, Verification, VerificationOutcome
+from keyvault_svc.domain.person import Person
+from keyvault_svc.rpc.times import optional_timestamp, timestamp
+from svc_runtime.call_context import current_call
+from svc_runtime.secret_bytes import SecretBytes
+from svc_runtime.service_error import CallerUnverifiedError, InvalidFieldError
+
+_STATE: Final = {
+    KeyState.PENDING: key_pb.KEY_STATE_PENDING,
+    KeyState.ACTIVE: key_pb.KEY_STATE_ACTIVE,
+    KeyState.RETIRING: key_pb.KEY_STATE_RETIRING,
+    KeyState.DISABLED: key_pb.KEY_STATE_DISABLED,
+    KeyState.REJECTED: key_pb.KEY_STATE_REJECTED,
+    KeyState.EXPIRED: key_pb.KEY_STATE_EXPIRED,
+    KeyState.DELETED: key_pb.KEY_STATE_DELETED,
+}
+_ASSURANCE: Final = {
+    KeyAssurance.STANDARD: key_pb.KEY_ASSURANCE_STANDARD,
+    KeyAssurance.HIGH: key_pb.KEY_ASSURANCE_HIGH,
+}
+_OUTCOME: Final = {
+    VerificationOutcome.VERIFIED: key_pb.VERIFICATION_OUTCOME_VERIFIED,
+    VerificationOutcome.WRONG_KEY: key_pb.VERIFICATION_OUTCOME_WRONG_KEY,
+    VerificationOutcome.NO_QUOTA: key_pb.VERIFICATION_OUTCOME_NO_QUOTA,
+    VerificationOutcome.NO_PERMISSION: key_pb.VERIFICATION_OUTCOME_NO_PERMISSION,
+    VerificationOutcome.OPENAI_UNREACHABLE: key_pb.VERIFICATION_OUTCOME_OPENAI_UNREACHABLE,
+}
+
+
+def calling_person() -> Person:
+    """Return the person who makes the current call.
+
+    Raises:
+        CallerUnverifiedError: Nobody was verified.
+    """
+    caller = current_call().caller
+    if caller is None:
+        raise CallerUnverifiedError
+    return Person(caller.name, frozenset(caller.groups))
+
+
+def take_api_key(
+    request: key_service_pb.CreateKeyRequest | key_service_pb.RotateKeyRequest,
+) -> SecretBytes:
+    """Take the plaintext out of *request*, which holds it no longer afterwards.
+
+    Raises:
+        InvalidFieldError: It cannot be an OpenAI API key.
+    """
+    try:
+        return check_api_key(request.api_key)
+    finally:
+        request.ClearField("api_key")
+
+
+def key_message(record: KeyRecord, policy: KeyPolicy, now: datetime) -> key_pb.Key:
+    """Return the message that describes *record*, as it stands at *now*."""
+    current = record.current
+    return key_pb.Key(
+        name=str(record.name),
+        state=_STATE[current.state],
+        key_version=current.number,
+        create_time=timestamp(record.create_time),
+        rotate_time=timestamp(current.create_time),
+        active_grant_count=len(record.active_grants(now)),
+        creator=record.creator,
+        expire_time=optional_timestamp(record.ends_at(policy)),
+        rotate_due_time=optional_timestamp(record.rotate_due_time(policy)),
+        assurance=_ASSURANCE[record.assurance],
+        verification=_verification(current.verification),
+        incoming=_version(record.incoming),
+        retiring=_version(record.retiring),
+    )
+
+
+def _version(version: KeyVersion | None) -> key_pb.KeyVersion | None:
+    if version is None:
+        return None
+    return key_pb.KeyVersion(
+        key_version=version.number,
+        state=_STATE[version.state],
+        create_time=timestamp(version.create_time),
+        destroy_time=optional_timestamp(version.destroy_time),
+        verification=_verification(version.verification),
+    )
+
+
+def _verification(tried: Verification | None) -> key_pb.KeyVerification | None:
+    if tried is None:
+        return None
+    return key_pb.KeyVerification(
+        outcome=_OUTCOME[tried.outcome], verify_time=timestamp(tried.verify_time)
+    )
+
+
+def assurance_of(message: key_pb.KeyAssurance.ValueType) -> KeyAssurance:
+    """Return the assurance that *message* asks for; the standard one if it asks for none.
+
+    Raises:
+        InvalidFieldError: It is none that there is.
+    """
+    if message == key_pb.KEY_ASSURANCE_UNSPECIFIED:
+        return KeyAssurance.STANDARD
+    for assurance, known in _ASSURANCE.items():
+        if known == message:
+            return assurance
+    raise InvalidFieldError("assurance", "must be one of the assurances")
+
+
+def verification_outcome(message: key_pb.VerificationOutcome.ValueType) -> VerificationOutcome:
+    """Return the outcome that *message* reports.
+
+    Raises:
+        InvalidFieldError: It is none that there is.
+    """
+    for outcome, known in _OUTCOME.items():
+        if known == message:
+            return outcome
+    raise InvalidFieldError("outcome", "must be one of the outcomes")
+
+
+def proof_message(proof: DeletionProof) -> key_pb.DeletionProof:
+    """Return the message that tells *proof*."""
+    return key_pb.DeletionProof(
+        key=str(proof.key),
+        destroyed_version_count=proof.destroyed_version_count,
+        confirm_time=timestamp(proof.confirm_time),
+    )
+
+
+def optional_overlap(request: key_service_pb.RotateKeyRequest) -> timedelta | None:
+    """Return the overlap that *request* asks for; None if it asks for none.
+
+    Raises:
+        InvalidFieldError: It is no length of time.
+    """
+    if not request.HasField("overlap"):
+        return None
+    try:
+        return request.overlap.ToTimedelta()
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidFieldError("overlap", "must be a length of time")
