@@ -29,6 +29,7 @@ from keyvault_svc.identity.people import PeopleByToken
 from keyvault_svc.key_life import KeyLife
 from keyvault_svc.lease_log import log_settlement
 from keyvault_svc.limits.in_process_ledger import InProcessLedger
+from keyvault_svc.rewrap_command import RewrapOptions, rewrap
 from keyvault_svc.rpc.access_policy import GATEWAY_PORT, OWNER_PORT
 from keyvault_svc.rpc.error_status import ERROR_DOMAIN, ERROR_STATUS
 from keyvault_svc.rpc.grant_servicer import GrantServicer
@@ -85,6 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 is_dry_run=arguments.dry_run,
                 is_json=arguments.json,
             )
+        if arguments.command == "rewrap":
+            options = RewrapOptions(arguments.rate, not arguments.no_rotate, arguments.grace)
+            return rewrap(settings, options)
         asyncio.run(serve(settings))
     except (SettingsError, TLSFilesError) as error:
         sys.stderr.write(f"keyvault-svc: {error}\n")

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Final
+
+from keyvault_svc.rewrap_command import DEFAULT_RATE
+
+_MAX: Final = 100_000
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of `serve` and `bootstrap`."""
+    """Return the parser of `serve`, `bootstrap` and `rewrap`."""
     parser = argparse.ArgumentParser(
         prog="keyvault-svc", description="Keeps owners' OpenAI keys, and leases them to gateways."
     )
@@ -19,11 +24,46 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 all is set up, 1 a step failed, 2 bad settings, "
         "3 something is missing or differs (with --dry-run), or must be done by hand.",
     )
-    for command in (serving, preparing):
+    rewrapping = commands.add_parser(
+        "rewrap",
+        help="move every record to a new version of the transit key; may be killed and run again",
+        epilog="Exit codes: 0 done, 1 not done (the message says why; run it again), "
+        "2 bad settings.",
+    )
+    for command in (serving, preparing, rewrapping):
         command.add_argument("--config", type=Path, required=True, help="settings file, TOML")
     preparing.add_argument(
         "--token-file", type=Path, required=True, help="file that holds an administrator's token"
     )
     preparing.add_argument("--dry-run", action="store_true", help="change nothing, report drift")
     preparing.add_argument("--json", action="store_true", help="print the results as JSON")
+    rewrapping.add_argument(
+        "--rate",
+        type=_positive,
+        default=DEFAULT_RATE,
+        metavar="RECORDS",
+        help="records to look at each second, at most (default: %(default)s)",
+    )
+    rewrapping.add_argument(
+        "--no-rotate",
+        action="store_true",
+        help="begin with no rotation: take records to the latest version that there is",
+    )
+    rewrapping.add_argument(
+        "--grace",
+        type=_positive,
+        metavar="SECONDS",
+        help="how long calls under way may take to end, before older ciphertexts stop opening "
+        "(default: the longest deadline and lease that the settings allow, and 10 s)",
+    )
     return parser
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= _MAX:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, and at most {_MAX}")
+    return number

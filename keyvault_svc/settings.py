@@ -20,6 +20,7 @@ from svc_runtime.settings_models import (
     IssuerSettings,
     ServiceSettings,
     TLSSettings,
+    VaultLoginSettings,
     VaultSettings,
 )
 from svc_runtime.spiffe_id import SpiffeId
@@ -144,4 +145,6 @@ class Settings(ServiceSettings):
     """How long calls in flight may take to end when the service stops."""
     keys: KeySettings = KeySettings()
     retention: RetentionSettings = RetentionSettings()
+    maintenance: VaultLoginSettings | None = None
+    """How `keyvault-svc rewrap` logs in, with an identity of its own: as in `vault`."""
     bootstrap: BootstrapSettings | None = None

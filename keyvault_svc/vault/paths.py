@@ -14,6 +14,7 @@ TRANSIT_MOUNT: Final = "keyturn-transit"
 TRANSIT_KEY: Final = "openai"
 VERIFICATIONS: Final = "verifications"
 RETIREMENTS: Final = "retirements"
+REWRAP_PROGRESS: Final = "maintenance/rewrap"
 
 
 def record_path(name: KeyName) -> str:
