@@ -32,12 +32,15 @@ class CallContext:
         method: Full gRPC method (`/pkg.Service/Method`) or HTTP method and route.
         caller: Who calls, once proven.
         fields: What the audit record says beyond its fixed fields; `annotate` adds to it.
+        is_idle_poll: Whether the call asked for work, and there was none. Its record is of level
+            debug: polls come every second, and nothing was touched.
     """
 
     request_id: str
     method: str
     caller: Caller | None = None
     fields: dict[str, LogValue] = field(default_factory=dict)
+    is_idle_poll: bool = False
 
 
 @contextmanager

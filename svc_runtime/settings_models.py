@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
@@ -43,7 +43,59 @@ class AppRoleSettings(_Model):
     secret_id_file: Path
 
 
-class VaultSettings(_Model):
+class KubernetesLoginSettings(_Model):
+    """Login by a service account's token, which Kubernetes puts into the file and replaces."""
+
+    mount: str = "keyturn-kubernetes"
+    role: str
+    token_file: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+
+class CertificateLoginSettings(_Model):
+    """Login by a TLS client certificate. Both files are read anew at each login."""
+
+    mount: str = "keyturn-cert"
+    role: str
+    certificate: Path
+    key: Path
+
+
+class JWTLoginSettings(_Model):
+    """Login by a JWT. The file is read anew at each login."""
+
+    mount: str = "keyturn-jwt"
+    role: str
+    token_file: Path
+
+
+class TokenFileSettings(_Model):
+    """Use of a token that somebody else renews, such as a Vault agent."""
+
+    file: Path
+
+
+class VaultLoginSettings(_Model):
+    """How to log in to Vault: exactly one of these."""
+
+    approle: AppRoleSettings | None = None
+    kubernetes: KubernetesLoginSettings | None = None
+    certificate: CertificateLoginSettings | None = None
+    jwt: JWTLoginSettings | None = None
+    token: TokenFileSettings | None = None
+
+    @model_validator(mode="after")
+    def _has_one_login(self) -> Self:
+        logins = VaultLoginSettings.model_fields
+        given = [name for name in logins if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"exactly one of the tables {', '.join(logins)} must be given; "
+                f"given: {', '.join(given) or 'none'}"
+            )
+        return self
+
+
+class VaultSettings(VaultLoginSettings):
     """Where Vault is, and how this service logs in."""
 
     address: HTTPSURL
@@ -51,7 +103,6 @@ class VaultSettings(_Model):
     namespace: str | None = None
     request_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
     max_connections: Annotated[int, Field(ge=1, le=1000)] = 100
-    approle: AppRoleSettings
 
 
 class IssuerSettings(_Model):

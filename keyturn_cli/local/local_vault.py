@@ -23,6 +23,7 @@ from svc_runtime.clock import Clock
 from svc_runtime.secret_bytes import SecretBytes
 
 SERVICES: Final = ("keyvault-svc", "gateway-svc")
+MAINTENANCE: Final = "keyvault-maintenance"
 _PEOPLE_MOUNT: Final = "keyturn-people"
 _APPS_MOUNT: Final = "keyturn-apps"
 _APP_USER: Final = "demo"
@@ -40,8 +41,8 @@ class LocalVault:
         self._clock = clock
 
     def write_service_logins(self) -> None:
-        """Write each service's AppRole credential, unless it is there."""
-        for service in SERVICES:
+        """Write each service's and the maintenance job's AppRole credential, unless it is there."""
+        for service in (*SERVICES, MAINTENANCE):
             role = f"auth/keyturn-approle/role/{service}"
             secret_id_file = self._layout.home / f"{service}.secret-id"
             role_id = self._read(f"{role}/role-id")["role_id"]

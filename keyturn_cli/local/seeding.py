@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
 from keyturn.keyvault.v1 import grant_pb2 as grant_pb
+from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn_cli.client_settings import ClientSettings, read_env_file
 from keyturn_cli.local.layout import DEMO_APP, Layout
 from keyturn_cli.owner_api import OwnerAPI, owner_api
@@ -16,10 +19,16 @@ from keyturn_cli.service_channels import CallOptions, new_request_id
 from svc_runtime.secret_bytes import SecretBytes
 
 _TIMEOUT_SECONDS: Final = 20.0
+_VERIFICATION_SECONDS: Final = 20.0  # a gateway asks for work each second, and OpenAI may be slow
+_POLL_SECONDS: Final = 0.1
 
 
-async def seed(layout: Layout, key_name: str, api_key: SecretBytes, *, replaces: bool) -> None:
+async def seed(
+    layout: Layout, key_name: str, api_key: SecretBytes, *, replaces: bool
+) -> key_pb.Key | None:
     """Give *api_key* into custody and grant it to the demo app, the first time only.
+
+    Waits until a gateway has verified it, for at most 20 seconds.
 
     What the owner deletes or revokes later stays so.
 
@@ -29,13 +38,16 @@ async def seed(layout: Layout, key_name: str, api_key: SecretBytes, *, replaces:
         api_key: The key.
         replaces: Whether a key that was seeded before is rotated to *api_key*.
 
+    Returns:
+        The key's record after its verification; None when nothing was done.
+
     Raises:
         CommandError: The key service refuses it, or does not answer.
     """
     seeded = _seeded(layout)
     is_first = key_name not in seeded
     if not is_first and not replaces:
-        return
+        return None
     async with _owner(layout) as owner:
         exists = key_name in {key.name for key in await owner.list_keys(_parent(key_name))}
         if exists and replaces:
@@ -46,9 +58,23 @@ async def seed(layout: Layout, key_name: str, api_key: SecretBytes, *, replaces:
         if is_first and not await _is_granted(owner, key_name):
             terms = grant_pb.Grant(app=DEMO_APP, models=["*"], endpoints=["*"])
             await owner.create_grant(key_name, terms)
+        key = await _verified(owner, key_name) if replaces or not exists else None
     if is_first:
         names = json.dumps([*seeded, key_name])
         layout.seeded_file.write_text(names + "\n", encoding="utf-8")
+    return key
+
+
+async def _verified(owner: OwnerAPI, key_name: str) -> key_pb.Key:
+    """Return the record once its newest version is verified, or time is up."""
+    give_up = time.monotonic() + _VERIFICATION_SECONDS
+    while True:
+        key = await owner.get_key(key_name)
+        newest = key.incoming if key.HasField("incoming") else key
+        is_open = newest.state == key_pb.KEY_STATE_PENDING and not newest.HasField("verification")
+        if not is_open or time.monotonic() >= give_up:
+            return key
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 @asynccontextmanager

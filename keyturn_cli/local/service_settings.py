@@ -27,6 +27,7 @@ def key_service_settings(
             "tls": _tls(layout, "keyvault-svc"),
             "vault": _vault(vault_address, vault_ca),
             "vault.approle": _approle(layout, "keyvault-svc"),
+            "maintenance.approle": _approle(layout, "keyvault-maintenance"),
             "people": {
                 **_issuer(vault_address, vault_ca, "keyturn-owners"),
                 # The name of Vault's entity, which only an administrator can change.

@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Self
 
+from keyturn.keyvault.v1.key_pb2 import KEY_STATE_ACTIVE
 from keyturn_cli.local.child_process import ChildProcess, stop_recorded
 from keyturn_cli.local.client_env import write_client_env
 from keyturn_cli.local.errors import AlreadyRunningError, LocalStackError
@@ -168,7 +169,10 @@ class LocalStack:
         self._start_services()
         self.write_client_env()
         api_key, replaces = self._upstream.api_key, self._upstream.is_own_key
-        asyncio.run(seed(layout, self.key_name, api_key, replaces=replaces))
+        self._say("having the key verified")
+        key = asyncio.run(seed(layout, self.key_name, api_key, replaces=replaces))
+        if key is not None and (key.state != KEY_STATE_ACTIVE or key.HasField("incoming")):
+            self._say(f"the key was not verified: see `keyturn keys show {self.key_name}`")
 
     def _take_possession(self) -> None:
         """Record this process as the stack's, unless another one is.

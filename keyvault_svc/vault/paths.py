@@ -12,6 +12,7 @@ from keyvault_svc.domain.names import KeyName, OwnerName
 KV_MOUNT: Final = "keyturn-kv"
 TRANSIT_MOUNT: Final = "keyturn-transit"
 TRANSIT_KEY: Final = "openai"
+FINGERPRINT_KEY: Final = "fingerprint"
 VERIFICATIONS: Final = "verifications"
 RETIREMENTS: Final = "retirements"
 REWRAP_PROGRESS: Final = "maintenance/rewrap"

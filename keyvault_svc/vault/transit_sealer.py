@@ -11,7 +11,7 @@ from keyvault_svc.domain.key_version import SealedKey
 from keyvault_svc.domain.names import KeyName
 from keyvault_svc.domain.ports import AuditTags
 from keyvault_svc.vault.audit_headers import headers_for
-from keyvault_svc.vault.paths import TRANSIT_KEY, TRANSIT_MOUNT
+from keyvault_svc.vault.paths import FINGERPRINT_KEY, TRANSIT_KEY, TRANSIT_MOUNT
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.vault.session import VaultSession
 
@@ -40,8 +40,10 @@ class TransitSealer:
         """Return the keyed hash of *api_key*; see `KeySealer.fingerprint`."""
         answer = await self._session.call(
             lambda adapter: Transit(adapter).generate_hmac(
-                TRANSIT_KEY,
+                FINGERPRINT_KEY,
                 hash_input=base64.b64encode(api_key.expose()).decode(),
+                # Fingerprints are compared for years: another version would give others.
+                key_version=1,
                 algorithm="sha2-256",
                 mount_point=TRANSIT_MOUNT,
             ),

@@ -110,7 +110,8 @@ class _Record:
             LogField.REASON: call.fields.get(LogField.REASON),
             LogField.DURATION_MS: round((self._clock.monotonic() - self._start) * 1000, 3),
         }
-        _log.info("rpc", **{**call.fields, **fixed})
+        log = _log.debug if call.is_idle_poll and code == "OK" else _log.info
+        log("rpc", **{**call.fields, **fixed})
 
 
 async def _refuse_unknown_method(_requests: object, context: ServicerContext) -> None:

@@ -17,15 +17,12 @@ import structlog
 from svc_runtime.clock import Clock
 from svc_runtime.vault.adapter import AsyncVaultAdapter
 from svc_runtime.vault.answers import JSONObject
+from svc_runtime.vault.connector import VaultConnector
 from svc_runtime.vault.errors import VaultPermissionError, VaultUnavailableError
-from svc_runtime.vault.login import VaultLogin
+from svc_runtime.vault.login import ConnectorLogin, VaultLogin
 from svc_runtime.vault.token_keeper import TokenKeeper
 
 _log = structlog.get_logger()
-
-# Shorter than Vault's own `http_idle_timeout` (5 minutes), so that no request meets a connection
-# that Vault is just closing.
-_KEEPALIVE_SECONDS = 60.0
 
 Operation = Callable[[hvac.adapters.Adapter], Awaitable[JSONObject]]
 """A call of one of hvac's API classes, made with the adapter that it is given."""
@@ -58,22 +55,24 @@ class VaultConnection:
         if not self.address.startswith("https://"):
             raise ValueError("the address of Vault must start with https://")
 
-    def open_pool(self) -> aiohttp.ClientSession:
+    def open_pool(self, login: VaultLogin) -> aiohttp.ClientSession:
         """Open the connection pool; connections themselves are made on demand.
 
         Proxies, netrc and cookies are off: nothing but these settings decides where a token goes.
+
+        Args:
+            login: Is told of the connector if its credential is part of the TLS handshake.
 
         Raises:
             OSError: `ca_file` cannot be read, or is no certificate (`ssl.SSLError`).
         """
         context = ssl.create_default_context(cafile=self.ca_file)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        connector = VaultConnector(context, self.max_connections)
+        if isinstance(login, ConnectorLogin):
+            login.attach(connector)
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                ssl=context, limit=self.max_connections, keepalive_timeout=_KEEPALIVE_SECONDS
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
         )
 
 
@@ -118,7 +117,7 @@ class VaultSession:
             OSError: The CA file cannot be used.
         """
         connection = self._connection
-        self._pool = connection.open_pool()
+        self._pool = connection.open_pool(self._login)
         self._adapter = AsyncVaultAdapter(
             self._pool,
             connection.address,

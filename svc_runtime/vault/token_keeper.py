@@ -124,14 +124,15 @@ class TokenKeeper:
         return self.token
 
     async def close(self) -> None:
-        """Stop, forget the token, and ask Vault to revoke it, for at most 1 second."""
+        """Stop, forget the token, and ask Vault to revoke one of ours, for at most 1 second."""
         tasks = [task for task in (self._upkeep_task, self._login_task) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        token, self._held = self.token, None
-        if token is not None:
-            adapter = self._adapter.with_token(token).with_timeout(_REVOKE_TIMEOUT_SECONDS)
+        held, self._held = self._held, None
+        if held is not None and held.token.is_ours:
+            adapter = self._adapter.with_token(held.token.client_token)
+            adapter = adapter.with_timeout(_REVOKE_TIMEOUT_SECONDS)
             with contextlib.suppress(VaultUnavailableError, VaultAnswerError):
                 await Token(adapter).revoke_self()
 

@@ -9,6 +9,15 @@ path "keyturn-transit/decrypt/openai" {
   }
 }
 
+# Takes a sealed key that the key service has wrapped. The token that is taken says where it was
+# made; the gateway looks before it takes.
+path "sys/wrapping/lookup" {
+  capabilities = ["update"]
+}
+path "sys/wrapping/unwrap" {
+  capabilities = ["update"]
+}
+
 # Its own token, since the AppRole leaves out the default policy.
 path "auth/token/lookup-self" {
   capabilities = ["read"]

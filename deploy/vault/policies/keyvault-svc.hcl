@@ -40,14 +40,50 @@ path "keyturn-transit/encrypt/openai" {
   capabilities = ["update"]
 }
 
-# Moves a record to the newest version of the transit key without showing the plaintext.
-path "keyturn-transit/rewrap/openai" {
+# The fingerprint that tells whether two intakes brought the same key. Its transit key is never
+# rotated: that would change every fingerprint.
+path "keyturn-transit/hmac/fingerprint" {
   capabilities = ["update"]
 }
 
-# The fingerprint that tells whether two intakes brought the same key.
-path "keyturn-transit/hmac/openai" {
+# Which keys hold a plaintext, by the hash of its fingerprint; destroyed with the keys.
+path "keyturn-kv/data/fingerprints/+" {
+  capabilities = ["create", "read", "update"]
+}
+path "keyturn-kv/destroy/fingerprints/+" {
   capabilities = ["update"]
+}
+path "keyturn-kv/metadata/fingerprints/+" {
+  capabilities = ["read"]
+}
+
+# The verifications that gateways have to do, shared by all replicas.
+path "keyturn-kv/data/verifications/+" {
+  capabilities = ["create", "read", "update"]
+}
+path "keyturn-kv/metadata/verifications/" {
+  capabilities = ["list"]
+}
+path "keyturn-kv/metadata/verifications/+" {
+  capabilities = ["delete"]
+}
+
+# What is to be destroyed, and when.
+path "keyturn-kv/data/retirements/+" {
+  capabilities = ["create", "read"]
+}
+path "keyturn-kv/metadata/retirements/" {
+  capabilities = ["list"]
+}
+path "keyturn-kv/metadata/retirements/+" {
+  capabilities = ["delete"]
+}
+
+# Hands a sealed key over so that Vault lets it be taken once, and for half a minute at most.
+path "sys/wrapping/wrap" {
+  capabilities     = ["update"]
+  min_wrapping_ttl = "1s"
+  max_wrapping_ttl = "30s"
 }
 
 # Its own token, since the AppRole leaves out the default policy.

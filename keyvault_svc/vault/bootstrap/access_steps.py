@@ -12,7 +12,10 @@ from keyvault_svc.vault.bootstrap.step import Finding, Step, StepOutcome
 from keyvault_svc.vault.bootstrap.vault_admin import VaultAdmin
 
 APPROLE_MOUNT: Final = "keyturn-approle"
-_POLICIES: Final = (*SERVICES, "keyturn-owner", "keyturn-app")
+MAINTENANCE: Final = "keyvault-maintenance"
+"""The job that rewraps records; it has a login of its own, and no certificate."""
+_LOGINS: Final = (*SERVICES, MAINTENANCE)
+_POLICIES: Final = (*_LOGINS, "keyturn-owner", "keyturn-app")
 _TOKEN_TTL_SECONDS: Final = 15 * 60  # a stolen token that is not renewed dies this soon
 _TOKEN_MAX_TTL_SECONDS: Final = 24 * 60 * 60  # renewed or not, a service logs in anew each day
 
@@ -22,7 +25,7 @@ def access_steps(options: BootstrapOptions) -> list[Step]:
     return [
         *(_policy_step(name, options.policy_dir) for name in _POLICIES),
         mount_step("sys/auth", APPROLE_MOUNT, "approle"),
-        *(_approle_step(service) for service in SERVICES),
+        *(_approle_step(login) for login in _LOGINS),
     ]
 
 
@@ -47,13 +50,13 @@ def _policy_text(path: Path) -> str:
         ) from error
 
 
-def _approle_step(service: str) -> Step:
+def _approle_step(login: str) -> Step:
     return fields_step(
-        f"AppRole {service}",
-        f"auth/{APPROLE_MOUNT}/role/{service}",
+        f"AppRole {login}",
+        f"auth/{APPROLE_MOUNT}/role/{login}",
         {
             "bind_secret_id": True,
-            "token_policies": [service],
+            "token_policies": [login],
             # The default policy would add cubbyhole, wrapping and the identity of the token.
             "token_no_default_policy": True,
             "token_ttl": _TOKEN_TTL_SECONDS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from keyvault_svc.vault.bootstrap.convergence import (
@@ -15,10 +15,14 @@ from keyvault_svc.vault.bootstrap.convergence import (
 from keyvault_svc.vault.bootstrap.errors import MountUpgradingError, SetupConflictError
 from keyvault_svc.vault.bootstrap.step import Finding, Step, StepOutcome
 from keyvault_svc.vault.bootstrap.vault_admin import VaultAdmin
-from keyvault_svc.vault.paths import KV_MOUNT, TRANSIT_KEY, TRANSIT_MOUNT
+from keyvault_svc.vault.paths import (
+    FINGERPRINT_KEY,
+    KV_MOUNT,
+    TRANSIT_KEY,
+    TRANSIT_MOUNT,
+)
 
 _KV_CONFIG: Final = {"cas_required": True, "max_versions": 10}
-_KEY_PATH: Final = f"{TRANSIT_MOUNT}/keys/{TRANSIT_KEY}"
 # Fixed for the life of a transit key: Vault cannot take any of them back. `convergent_encryption`
 # would make equal plaintexts visible; the last two would let the key out of Vault.
 _KEY_NATURE: Final = {
@@ -28,6 +32,8 @@ _KEY_NATURE: Final = {
     "exportable": False,
     "allow_plaintext_backup": False,
 }
+# Only for fingerprints, which must be equal for equal plaintexts under whatever name.
+_FINGERPRINT_KEY_NATURE: Final = {**_KEY_NATURE, "derived": False}
 _KEY_CONFIG: Final = {"deletion_allowed": False}
 _UPGRADE_TRIES: Final = 100
 _UPGRADE_PAUSE_SECONDS: Final = 0.1  # a new KV v2 mount takes well under a second; 10 s in all
@@ -39,7 +45,8 @@ def key_storage_steps() -> list[Step]:
         mount_step("sys/mounts", KV_MOUNT, "kv", version="2"),
         Step(f"configuration of {KV_MOUNT}/", _converge_kv_config),
         mount_step("sys/mounts", TRANSIT_MOUNT, "transit"),
-        Step(f"transit key {TRANSIT_KEY}", _converge_transit_key),
+        _transit_key_step(TRANSIT_KEY, _KEY_NATURE),
+        _transit_key_step(FINGERPRINT_KEY, _FINGERPRINT_KEY_NATURE),
     ]
 
 
@@ -65,19 +72,24 @@ def retry_while_upgrading(action: Callable[[], Finding], sleep: Callable[[float]
     return action()
 
 
-def _converge_transit_key(vault: VaultAdmin) -> Finding:
-    current = vault.read(_KEY_PATH)
-    if current is None:
-        vault.write(_KEY_PATH, _KEY_NATURE)  # a new key cannot be deleted, so no configuration
-        return Finding(StepOutcome.CREATED)
-    wrong = differing_fields(current, _KEY_NATURE)
-    if wrong:
-        raise SetupConflictError(
-            f"The transit key {TRANSIT_KEY} exists with the wrong {', '.join(wrong)}.",
-            "Vault cannot change this. Find out who made the key; if nothing is sealed with it, "
-            "delete it, then run the bootstrap again.",
-        )
-    if not differing_fields(current, _KEY_CONFIG):
-        return RIGHT
-    vault.write(f"{_KEY_PATH}/config", _KEY_CONFIG)
-    return Finding(StepOutcome.CHANGED, "differed: deletion_allowed")
+def _transit_key_step(name: str, nature: Mapping[str, object]) -> Step:
+    path = f"{TRANSIT_MOUNT}/keys/{name}"
+
+    def converge(vault: VaultAdmin) -> Finding:
+        current = vault.read(path)
+        if current is None:
+            vault.write(path, nature)  # a new key cannot be deleted, so no configuration
+            return Finding(StepOutcome.CREATED)
+        wrong = differing_fields(current, nature)
+        if wrong:
+            raise SetupConflictError(
+                f"The transit key {name} exists with the wrong {', '.join(wrong)}.",
+                "Vault cannot change this. Find out who made the key; if nothing is sealed with "
+                "it, delete it, then run the bootstrap again.",
+            )
+        if not differing_fields(current, _KEY_CONFIG):
+            return RIGHT
+        vault.write(f"{path}/config", _KEY_CONFIG)
+        return Finding(StepOutcome.CHANGED, "differed: deletion_allowed")
+
+    return Step(f"transit key {name}", converge)

@@ -6,7 +6,14 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from pydantic_settings import SettingsConfigDict
 
-from svc_runtime.settings_models import HTTPSURL, Address, ServiceSettings, SettingsError
+from svc_runtime.settings_models import (
+    HTTPSURL,
+    Address,
+    ServiceSettings,
+    SettingsError,
+    VaultLoginSettings,
+    VaultSettings,
+)
 
 ADDRESS: TypeAdapter[str] = TypeAdapter(Address)
 URL: TypeAdapter[str] = TypeAdapter(HTTPSURL)
@@ -19,6 +26,20 @@ class Example(ServiceSettings):
 
     name: str
     count: int = 1
+
+
+class VaultExample(ServiceSettings):
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_nested_delimiter="__", env_prefix="KEYTURN_EXAMPLE_"
+    )
+
+    vault: VaultSettings
+    maintenance: VaultLoginSettings | None = None
+
+
+ADDRESS_LINE = 'address = "https://vault.example:8200"'
+JWT = '{ role = "r", token_file = "jwt" }'
+TOKEN = '{ file = "token" }'
 
 
 def _file(folder: Path, content: str | bytes) -> Path:
@@ -123,3 +144,44 @@ def test_a_url_of_a_peer_is_https(url: str) -> None:
 def test_no_other_url_of_a_peer_is_accepted(url: str) -> None:
     with pytest.raises(ValidationError):
         URL.validate_python(url)
+
+
+@pytest.mark.parametrize(
+    ("logins", "given"),
+    [
+        ("", "none"),
+        (f"jwt = {JWT}\ntoken = {TOKEN}", "jwt, token"),
+    ],
+)
+def test_exactly_one_login_must_be_given(tmp_path: Path, logins: str, given: str) -> None:
+    path = _file(tmp_path, f"[vault]\n{ADDRESS_LINE}\n{logins}")
+
+    with pytest.raises(SettingsError) as caught:
+        VaultExample.load(path)
+
+    assert str(caught.value) == (
+        "vault: Value error, exactly one of the tables approle, kubernetes, certificate, jwt, "
+        f"token must be given; given: {given}"
+    )
+
+
+def test_a_section_of_its_own_names_a_login_too(tmp_path: Path) -> None:
+    path = _file(tmp_path, f"[vault]\n{ADDRESS_LINE}\njwt = {JWT}\n[maintenance]\ntoken = {TOKEN}")
+
+    settings = VaultExample.load(path)
+
+    assert settings.vault.jwt is not None
+    assert settings.maintenance is not None
+    assert settings.maintenance.token is not None
+    assert settings.maintenance.token.file == Path("token")
+
+
+def test_the_environment_may_give_the_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEYTURN_EXAMPLE_VAULT__KUBERNETES__ROLE", "keyvault-svc")
+
+    settings = VaultExample.load(_file(tmp_path, f"[vault]\n{ADDRESS_LINE}"))
+
+    assert settings.vault.kubernetes is not None
+    assert settings.vault.kubernetes.role == "keyvault-svc"

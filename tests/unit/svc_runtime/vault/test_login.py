@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from svc_runtime.secret_bytes import SecretBytes
-from svc_runtime.vault.errors import VaultLoginError
-from svc_runtime.vault.login import VaultToken, _read_credential
+from svc_runtime.vault.errors import VaultBadRequestError, VaultLoginError
+from svc_runtime.vault.login import VaultToken, read_credential, token_of
 
 AUTH = {"client_token": "s.token", "accessor": "a", "lease_duration": 900, "renewable": True}
 
@@ -49,7 +49,7 @@ def test_a_credential_is_read_without_its_newline(tmp_path: Path) -> None:
     path = tmp_path / "secret-id"
     path.write_bytes(b"credential\r\n")
 
-    assert _read_credential(path) == SecretBytes(b"credential")
+    assert read_credential(path) == SecretBytes(b"credential")
 
 
 @pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe", "schlüssel".encode()])
@@ -58,10 +58,20 @@ def test_a_credential_that_is_empty_or_not_ascii_is_refused(tmp_path: Path, cont
     path.write_bytes(content)
 
     with pytest.raises(VaultLoginError) as caught:
-        _read_credential(path)
+        read_credential(path)
     assert caught.value.__context__ is None
 
 
 def test_a_missing_credential_file_is_a_failed_login(tmp_path: Path) -> None:
     with pytest.raises(VaultLoginError):
-        _read_credential(tmp_path / "nowhere")
+        read_credential(tmp_path / "nowhere")
+
+
+async def test_a_refusal_holds_nothing_of_the_answer() -> None:
+    async def refused() -> dict[str, Any]:
+        raise VaultBadRequestError
+
+    with pytest.raises(VaultLoginError, match="refused the credential") as caught:
+        await token_of(refused())
+
+    assert caught.value.__context__ is None

@@ -1,0 +1,78 @@
+"""The connector below the pool, which can change the client certificate under a running service."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import aiohttp
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
+
+# Shorter than Vault's own `http_idle_timeout` (5 minutes), so that no request meets a connection
+# that Vault is just closing.
+_KEEPALIVE_SECONDS = 60.0
+
+
+class VaultConnector(aiohttp.TCPConnector):
+    """Makes and keeps TLS connections to Vault; presents a client certificate once it has one.
+
+    Vault's certificate login looks at the certificate of the connection that it comes over, which
+    was chosen when that connection was made. So a connection that is older than the certificate
+    in use is closed instead of used again.
+    """
+
+    def __init__(self, context: ssl.SSLContext, max_connections: int) -> None:
+        """Make at most *max_connections* at a time, with *context*.
+
+        Args:
+            context: TLS of every connection. This object's from now on.
+            max_connections: Further requests wait.
+        """
+        super().__init__(ssl=context, limit=max_connections, keepalive_timeout=_KEEPALIVE_SECONDS)
+        self._context = context
+        self._generation = 0
+        self._generations: WeakKeyDictionary[asyncio.BaseTransport, int] = WeakKeyDictionary()
+
+    def present(self, certificate: Path, key: Path) -> None:
+        """Present this certificate from now on, on new connections only.
+
+        Args:
+            certificate: PEM file of the certificate chain.
+            key: PEM file of its key, without password.
+
+        Raises:
+            OSError: A file cannot be read, or they are no pair (`ssl.SSLError`).
+        """
+        load_pair(self._context, certificate, key)
+        self._generation += 1
+
+    async def connect(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  # aiohttp's signature
+    ) -> Connection:
+        """Return a kept connection, or a new one; none that is older than the certificate."""
+        while True:
+            generation = self._generation
+            connection = await super().connect(req, traces, timeout)
+            if connection.transport is None:
+                return connection  # lost already: the request finds out
+            # Not seen before, it was made just now: with this generation, or a later one.
+            made_with = self._generations.setdefault(connection.transport, generation)
+            if made_with == self._generation:
+                return connection
+            connection.close()
+
+
+def load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    """Load a certificate and its key into *context*; of a key with password, refuse to ask for it.
+
+    Raises:
+        OSError: A file cannot be read, or they are no pair (`ssl.SSLError`).
+    """
+    context.load_cert_chain(certificate, key, password=lambda: "")
