@@ -17,11 +17,13 @@ import structlog
 from gateway_svc.domain.key_name import KeyChoice
 from gateway_svc.domain.relay import Relay
 from gateway_svc.domain.roles import AppIds
+from gateway_svc.domain.verifier import Verifier
 from gateway_svc.http.caller import HTTPAuthenticator
 from gateway_svc.http.front import HTTPFront
 from gateway_svc.http.server import HTTPServer
 from gateway_svc.keyvault_client.key_leaser import GrpcKeyLeaser
 from gateway_svc.keyvault_client.settlement_queue import SettlementQueue
+from gateway_svc.keyvault_client.verification_desk import GrpcVerificationDesk
 from gateway_svc.openai_api.aiohttp_upstream import AiohttpUpstream
 from gateway_svc.rpc.access_policy import APP_PORT
 from gateway_svc.rpc.app_calls import AppCalls
@@ -30,6 +32,8 @@ from gateway_svc.rpc.error_status import ERROR_DOMAIN, ERROR_STATUS
 from gateway_svc.rpc.pass_through_servicer import PassThroughServicer
 from gateway_svc.settings import OpenAISettings, Settings
 from gateway_svc.vault.transit_opener import TransitOpener
+from gateway_svc.vault.unwrapper import Unwrapper
+from gateway_svc.verification_worker import VerificationWorker
 from keyturn.gateway.v1.chat_completion_service_pb2_grpc import (
     add_ChatCompletionServiceServicer_to_server,
 )
@@ -112,7 +116,14 @@ async def serve(settings: Settings) -> None:
         queue.start()
         stack.push_async_callback(queue.close)
 
-        relay = Relay(GrpcKeyLeaser(channel, queue), TransitOpener(session), upstream, clock)
+        opener = TransitOpener(session, Unwrapper(session, clock))
+        relay = Relay(GrpcKeyLeaser(channel, queue), opener, upstream, clock)
+        desk = GrpcVerificationDesk(channel)
+        worker = VerificationWorker(
+            Verifier(desk, opener, upstream, clock, settings.verification.model),
+            poll_seconds=settings.verification.poll_seconds,
+            concurrency=settings.verification.concurrency,
+        )
         key_choice = KeyChoice(settings.keys_by_app())
         app_ids = AppIds(settings.app_id_prefix)
         grpc_port = _grpc_port(settings, watcher, app_ids, relay, AppCalls(key_choice))
@@ -127,11 +138,11 @@ async def serve(settings: Settings) -> None:
         await grpc_port.start()
         await http_server.start()
         stack.push_async_callback(health.drain)
-        stack.callback(
-            asyncio.create_task(
-                follow_readiness(health, _SERVICES, lambda: session.is_ready)
-            ).cancel
-        )
+        for task in (
+            follow_readiness(health, _SERVICES, lambda: session.is_ready),
+            worker.run(),
+        ):
+            stack.callback(asyncio.create_task(task).cancel)
         _log.info("serving", count=2)
         await until_told_to_stop([grpc_port])
         _log.info("stopping")

@@ -58,6 +58,20 @@ class OpenAISettings(BaseModel):
         return self
 
 
+class VerificationSettings(BaseModel):
+    """How keys are tried at OpenAI before they serve."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/-]{0,128}$")] = "gpt-4o-mini"
+    """What to ask for one token, which shows whether the key has quota; empty: models are only
+    listed."""
+    poll_seconds: Annotated[float, Field(ge=0.05, le=60)] = 1.0
+    """How often to ask the key service for verifications."""
+    concurrency: Annotated[int, Field(ge=1, le=100)] = 4
+    """How many keys to try at the same time."""
+
+
 class Settings(ServiceSettings):
     """Everything that can be set. Times are in seconds."""
 
@@ -81,6 +95,7 @@ class Settings(ServiceSettings):
     vault: VaultSettings
     key_service: KeyServiceSettings
     openai: OpenAISettings = OpenAISettings()
+    verification: VerificationSettings = VerificationSettings()
     request_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 900
     """The longest request: for HTTP it is the bound, for gRPC the longest deadline."""
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 30

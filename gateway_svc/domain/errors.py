@@ -3,8 +3,10 @@
 ServiceError
 ├── NotGrantedError, GrantRevokedError, GrantExpiredError     refused by the key service
 ├── SourceNotGrantedError, EndpointNotGrantedError, ModelNotGrantedError
+├── KeyPendingError, KeyDisabledError, KeyExpiredError
 ├── AppProofInvalidError
 ├── KeyServiceUnavailableError, LeaseExpiredError, SealedKeyUnusableError
+├── HandoffSpentError, HandoffForgedError                    Vault
 ├── KeyRejectedUpstreamError                                  OpenAI
 ├── UpstreamUnavailableError, UpstreamTimedOutError, UpstreamAnswerUnusableError
 └── UpstreamRefusedError
@@ -38,6 +40,27 @@ class GrantExpiredError(ServiceError):
 
     reason = "GRANT_EXPIRED"
     public_message = "The app's grant has expired. Ask the key's owner for a new one."
+
+
+class KeyPendingError(ServiceError):
+    """The key has not been verified yet."""
+
+    reason = "KEY_PENDING"
+    public_message = "The key has not been verified at OpenAI yet. Its owner can see why."
+
+
+class KeyDisabledError(ServiceError):
+    """The owner switched the key off."""
+
+    reason = "KEY_DISABLED"
+    public_message = "The key's owner has switched it off."
+
+
+class KeyExpiredError(ServiceError):
+    """The key's time is up."""
+
+    reason = "KEY_EXPIRED"
+    public_message = "The key has expired. Its owner must renew or rotate it."
 
 
 class SourceNotGrantedError(ServiceError):
@@ -93,6 +116,27 @@ class SealedKeyUnusableError(ServiceError):
     public_message = (
         "The stored key does not open under this name. Its owner can rotate it; "
         "an operator must look at the key service."
+    )
+
+
+class HandoffSpentError(ServiceError):
+    """The wrapped key was taken before the gateway could, within the lease's time."""
+
+    reason = "HANDOFF_SPENT"
+    public_message = (
+        "The sealed key was taken by somebody else on its way. Nothing was sent to OpenAI, and "
+        "security was told. Try again."
+    )
+    retry_after_seconds = 0.5
+
+
+class HandoffForgedError(ServiceError):
+    """What was handed over was wrapped by something else than the key service."""
+
+    reason = "HANDOFF_FORGED"
+    public_message = (
+        "The sealed key was not wrapped as the key service does it. Nothing was sent to OpenAI, "
+        "and security was told."
     )
 
 

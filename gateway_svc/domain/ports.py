@@ -37,8 +37,10 @@ class Lease:
     """The right to use one key for one request.
 
     Attributes:
-        ciphertext: The key as Vault's transit engine sealed it.
+        grant: The grant that allowed it; empty for a lease to verify a key.
         expire_time: A key that was not opened by then must not be.
+        ciphertext: The key as Vault's transit engine sealed it; empty when it is wrapped.
+        wrapping_token: What Vault exchanges for the ciphertext, once; None when it is inline.
     """
 
     lease_id: str
@@ -46,6 +48,23 @@ class Lease:
     grant: str
     expire_time: datetime
     ciphertext: str = field(repr=False)
+    wrapping_token: SecretBytes | None = None
+
+
+class KeyPurpose(Protocol):
+    """For what a key is opened: what Vault's audit log shows beside the opening."""
+
+    @property
+    def request_id(self) -> str:
+        """The request that it serves."""
+
+    @property
+    def key(self) -> KeyName:
+        """The name under which the key opens."""
+
+    @property
+    def app(self) -> SpiffeId:
+        """The app that is served; the gateway itself for a verification."""
 
 
 class LeaseOutcome(StrEnum):
@@ -91,13 +110,14 @@ class KeyLeaser(Protocol):
 class KeyOpener(Protocol):
     """The gateway's half of the dual control: opens sealed keys."""
 
-    async def open(
-        self, request: LeaseRequest, lease: Lease, timeout_seconds: float
-    ) -> SecretBytes:
-        """Return the plaintext of the key that *request* named, by exactly one decrypt.
+    async def open(self, purpose: KeyPurpose, lease: Lease, timeout_seconds: float) -> SecretBytes:
+        """Return the plaintext of the key that *purpose* names, by exactly one decrypt.
 
         Raises:
             SealedKeyUnusableError: What was leased does not open under that name.
+            HandoffSpentError: The wrapped key was taken by somebody else.
+            HandoffForgedError: What was handed over was not wrapped by the key service.
+            LeaseExpiredError: The wrapped key's time is up.
             VaultUnavailableError: Vault cannot answer.
         """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import Final
 
 import grpc
@@ -11,6 +10,7 @@ import structlog
 from gateway_svc.domain.errors import KeyServiceUnavailableError
 from gateway_svc.domain.ports import Lease, LeaseRequest, LeaseSettlement
 from gateway_svc.keyvault_client.error_translation import to_service_error
+from gateway_svc.keyvault_client.lease_message import lease_of
 from gateway_svc.keyvault_client.settlement_queue import SettlementQueue
 from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
 from keyturn.keyvault.v1.key_lease_service_pb2_grpc import KeyLeaseServiceStub
@@ -58,14 +58,7 @@ class GrpcKeyLeaser:
                     request_id=request.request_id,
                 )
         else:
-            lease = response.lease
-            return Lease(
-                lease.lease_id,
-                lease.key_version,
-                lease.grant,
-                lease.expire_time.ToDatetime(tzinfo=UTC),
-                lease.sealed_key,
-            )
+            return lease_of(response.lease)
         finally:
             message.ClearField("app_token")
         raise failure

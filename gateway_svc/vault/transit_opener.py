@@ -9,7 +9,8 @@ from typing import Final, cast
 from hvac.api.secrets_engines import Transit
 
 from gateway_svc.domain.errors import SealedKeyUnusableError
-from gateway_svc.domain.ports import Lease, LeaseRequest
+from gateway_svc.domain.ports import KeyPurpose, Lease
+from gateway_svc.vault.unwrapper import Unwrapper
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.vault.errors import VaultBadRequestError
 from svc_runtime.vault.session import VaultSession
@@ -22,32 +23,38 @@ _MAX_SECONDS: Final = 5.0  # a decrypt takes a millisecond; longer means that Va
 class TransitOpener:
     """`KeyOpener` on the derived transit key. Caches nothing: every opening is a decrypt."""
 
-    def __init__(self, session: VaultSession) -> None:
+    def __init__(self, session: VaultSession, unwrapper: Unwrapper) -> None:
         self._session = session
+        self._unwrapper = unwrapper
 
-    async def open(
-        self, request: LeaseRequest, lease: Lease, timeout_seconds: float
-    ) -> SecretBytes:
+    async def open(self, purpose: KeyPurpose, lease: Lease, timeout_seconds: float) -> SecretBytes:
         """Return the plaintext; see `KeyOpener.open`.
 
         The derivation context is the name that the app asked for, never anything that the lease
         says: a record that was copied under another key's name does not open.
         """
+        headers = {
+            "X-Keyturn-Request-Id": purpose.request_id,
+            "X-Keyturn-Lease": lease.lease_id,
+            "X-Keyturn-App": str(purpose.app),
+            "X-Keyturn-Key": str(purpose.key),
+        }
+        seconds = min(timeout_seconds, _MAX_SECONDS)
+        ciphertext = lease.ciphertext
+        if lease.wrapping_token is not None:
+            ciphertext = await self._unwrapper.sealed_key(
+                lease.wrapping_token, lease, headers, seconds
+            )
         try:
             answer = await self._session.call(
                 lambda adapter: Transit(adapter).decrypt_data(
                     _TRANSIT_KEY,
-                    ciphertext=lease.ciphertext,
-                    context=base64.b64encode(str(request.key).encode()).decode(),
+                    ciphertext=ciphertext,
+                    context=base64.b64encode(str(purpose.key).encode()).decode(),
                     mount_point=_MOUNT,
                 ),
-                {
-                    "X-Keyturn-Request-Id": request.request_id,
-                    "X-Keyturn-Lease": lease.lease_id,
-                    "X-Keyturn-App": str(request.app),
-                    "X-Keyturn-Key": str(request.key),
-                },
-                timeout_seconds=min(timeout_seconds, _MAX_SECONDS),
+                headers,
+                timeout_seconds=seconds,
             )
             return SecretBytes(
                 base64.b64decode(cast("dict[str, str]", answer["data"])["plaintext"])

@@ -38,7 +38,7 @@ def run_demo(home: Path) -> None:
     """
     upstream = Upstream.of_environment()
     _empty(home)
-    with LocalStack(home, upstream, say=_say) as stack:
+    with LocalStack(home, upstream, is_seeded=False, say=_say) as stack:
         _Demo(stack, upstream).run()
     click.echo(f"\nNothing is left running. The demo's files are in {home}.")
 

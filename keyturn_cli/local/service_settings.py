@@ -67,6 +67,8 @@ def gateway_settings(
             "vault.approle": _approle(layout, "gateway-svc"),
             "key_service": {"target": key_service_target},
             "openai": {"base_url": upstream, "allow_http_on_loopback": True},
+            # Somebody waits for it at a terminal.
+            "verification": {"poll_seconds": 0.2},
             "default_keys": {DEMO_APP: default_key},
             "[app_issuers]": _app_issuer(vault_address, vault_ca),
         }

@@ -55,6 +55,7 @@ class LocalStack:
         *,
         wanted_ports: Mapping[str, int] | None = None,
         replicas: int = 1,
+        is_seeded: bool = True,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Describe the stack; nothing runs yet.
@@ -64,6 +65,7 @@ class LocalStack:
             upstream: The OpenAI to call.
             wanted_ports: Ports that must be these, by name; see `port_names`.
             replicas: How many processes of each service to run.
+            is_seeded: Whether to give the upstream's key into custody and grant it.
             say: Takes lines of progress, for people.
         """
         self.layout = Layout(home.absolute())
@@ -73,6 +75,7 @@ class LocalStack:
         self._upstream = upstream
         self._wanted_ports = wanted_ports or {}
         self._replicas = replicas
+        self._is_seeded = is_seeded
         self._say = say
         self._clock = SystemClock()
         self._running = ExitStack()
@@ -168,9 +171,14 @@ class LocalStack:
         self._say("starting the services")
         self._start_services()
         self.write_client_env()
-        api_key, replaces = self._upstream.api_key, self._upstream.is_own_key
+        if self._is_seeded:
+            self._seed()
+
+    def _seed(self) -> None:
+        """Give the upstream's key into custody, and have it verified."""
         self._say("having the key verified")
-        key = asyncio.run(seed(layout, self.key_name, api_key, replaces=replaces))
+        api_key, replaces = self._upstream.api_key, self._upstream.is_own_key
+        key = asyncio.run(seed(self.layout, self.key_name, api_key, replaces=replaces))
         if key is not None and (key.state != KEY_STATE_ACTIVE or key.HasField("incoming")):
             self._say(f"the key was not verified: see `keyturn keys show {self.key_name}`")
 

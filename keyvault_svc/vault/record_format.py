@@ -47,12 +47,12 @@ class _StoredVerification(_Stored):
     verify_time: AwareDatetime
 
 
-_Ciphertext = Annotated[str, Field(pattern=r"^vault:v[0-9]+:", repr=False)]
+_Ciphertext = Annotated[str, Field(pattern=r"^vault:v[0-9]+:")]
 
 
 class _StoredVersion(_Stored):
     number: Annotated[int, Field(ge=1)]
-    sealed_key: _Ciphertext | None
+    sealed_key: Annotated[_Ciphertext | None, Field(repr=False)]
     fingerprint: Annotated[str | None, Field(repr=False)]
     state: KeyState
     create_time: AwareDatetime
@@ -81,7 +81,7 @@ class _FirstStoredRecord(_Stored):
     schema_version: Literal[1]
     name: str
     state: Literal[KeyState.ACTIVE]
-    sealed_key: _Ciphertext
+    sealed_key: Annotated[_Ciphertext, Field(repr=False)]
     fingerprint: Annotated[str, Field(repr=False)]
     key_version: Annotated[int, Field(ge=1)]
     create_time: AwareDatetime

@@ -7,7 +7,9 @@ from ipaddress import ip_address, ip_network
 from typing import Final
 
 from keyvault_svc.domain.grant import Grant, GrantTerms
-from keyvault_svc.domain.key_record import KeyRecord, KeyState, SealedKey
+from keyvault_svc.domain.key_record import KeyRecord
+from keyvault_svc.domain.key_state import KeyState
+from keyvault_svc.domain.key_version import KeyVersion, SealedKey, Verification, VerificationOutcome
 from keyvault_svc.domain.lease import LeaseRequest
 from keyvault_svc.domain.names import KeyName
 from svc_runtime.secret_bytes import SecretBytes
@@ -51,18 +53,33 @@ def make_grant(
     )
 
 
-def make_record(*grants: Grant, name: KeyName = KEY, fingerprint: str = "hmac") -> KeyRecord:
-    """Return an active record that holds *grants*."""
-    return KeyRecord(
-        name,
-        KeyState.ACTIVE,
-        SealedKey(CIPHERTEXT, fingerprint),
-        1,
-        START - timedelta(days=1),
-        START - timedelta(days=1),
-        "alice",
-        grants,
-    )
+def make_version(
+    number: int = 1,
+    state: KeyState = KeyState.ACTIVE,
+    *,
+    fingerprint: str = "hmac",
+    outcome: VerificationOutcome | None = None,
+) -> KeyVersion:
+    """Return version *number*, a day old, with *outcome* found an hour ago."""
+    tried = None if outcome is None else Verification(outcome, START - timedelta(hours=1))
+    sealed = None if state is KeyState.DELETED else SealedKey(ciphertext_of(number), fingerprint)
+    return KeyVersion(number, sealed, state, START - timedelta(days=1), tried)
+
+
+def ciphertext_of(number: int) -> str:
+    """Return the ciphertext of version *number*."""
+    return CIPHERTEXT if number == 1 else f"vault:v1:canaryciphertext{number}"
+
+
+def make_record(
+    *grants: Grant,
+    name: KeyName = KEY,
+    fingerprint: str = "hmac",
+    state: KeyState = KeyState.ACTIVE,
+) -> KeyRecord:
+    """Return a record of one version, active or in *state*, that holds *grants*."""
+    current = make_version(state=state, fingerprint=fingerprint)
+    return KeyRecord(name, "alice", START - timedelta(days=1), current, grants=grants)
 
 
 def make_request(

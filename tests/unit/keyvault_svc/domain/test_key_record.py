@@ -1,17 +1,38 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
-from keyvault_svc.domain.errors import GrantExistsError, GrantNotFoundError, TooManyGrantsError
+from keyvault_svc.domain.errors import (
+    GrantExistsError,
+    GrantNotFoundError,
+    KeyStateConflictError,
+    TooManyGrantsError,
+)
 from keyvault_svc.domain.grant import Grant
-from keyvault_svc.domain.key_record import MAX_GRANTS, MAX_TERMS_CHARACTERS, KeyRecord, SealedKey
+from keyvault_svc.domain.key_policy import KeyPolicy
+from keyvault_svc.domain.key_record import (
+    MAX_GRANTS,
+    MAX_TERMS_CHARACTERS,
+    KeyAssurance,
+    KeyRecord,
+)
+from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.vault.record_format import to_stored
 from svc_runtime.spiffe_id import SpiffeId
 from tests.fakes.fake_clock import START
-from tests.unit.keyvault_svc.samples import BILLING, SEARCH, make_grant, make_record, make_terms
+from tests.unit.keyvault_svc.samples import (
+    BILLING,
+    SEARCH,
+    ciphertext_of,
+    make_grant,
+    make_record,
+    make_terms,
+    make_version,
+)
 
 LATER = START + timedelta(seconds=1)
 EXPIRED = make_terms(BILLING, expire_time=START)
@@ -24,15 +45,146 @@ def _grants_of_many_apps(count: int) -> list[Grant]:
     ]
 
 
-def test_a_rotation_counts_the_plaintexts_and_keeps_the_grants() -> None:
-    record = make_record(make_grant())
+EVER = KeyPolicy(rotate_after=None)
+NINETY_DAYS = KeyPolicy(max_age=timedelta(days=90))
+FULL = replace(
+    make_record(make_grant(1)),
+    incoming=make_version(3, KeyState.PENDING, fingerprint="c"),
+    retiring=make_version(2, KeyState.RETIRING, fingerprint="b"),
+    last_number=3,
+)
 
-    rotated = record.rotated(SealedKey("vault:v1:new", "other"), LATER)
 
-    assert rotated.sealed.ciphertext == "vault:v1:new"
-    assert (rotated.key_version, rotated.rotate_time) == (2, LATER)
-    assert rotated.create_time == record.create_time
-    assert rotated.grants == record.grants
+@pytest.mark.parametrize(
+    ("expire_time", "policy", "end"),
+    [
+        (None, EVER, None),
+        (LATER, EVER, LATER),
+        (None, NINETY_DAYS, START + timedelta(days=89)),
+        (LATER, NINETY_DAYS, LATER),
+        (START + timedelta(days=100), NINETY_DAYS, START + timedelta(days=89)),
+    ],
+    ids=["never", "owner", "age", "owner first", "age first"],
+)
+def test_a_key_ends_when_its_owner_or_the_policy_says_whichever_is_first(
+    expire_time: datetime | None, policy: KeyPolicy, end: datetime | None
+) -> None:
+    record = replace(make_record(), expire_time=expire_time)
+
+    assert record.ends_at(policy) == end
+    if end is not None:
+        assert record.at(end - timedelta(microseconds=1), policy).state is KeyState.ACTIVE
+        assert record.at(end, policy).state is KeyState.EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("state", "after"),
+    [
+        (KeyState.PENDING, KeyState.EXPIRED),
+        (KeyState.ACTIVE, KeyState.EXPIRED),
+        (KeyState.DISABLED, KeyState.DISABLED),
+        (KeyState.REJECTED, KeyState.REJECTED),
+        (KeyState.EXPIRED, KeyState.EXPIRED),
+        (KeyState.DELETED, KeyState.DELETED),
+    ],
+)
+def test_when_its_time_is_up_a_key_serves_no_more(state: KeyState, after: KeyState) -> None:
+    record = replace(make_record(state=state), expire_time=START)
+
+    assert record.at(START, EVER).state is after
+
+
+def test_the_age_of_a_key_is_that_of_its_current_version() -> None:
+    rotated = replace(make_record(), current=replace(make_version(2), create_time=LATER))
+
+    assert rotated.ends_at(NINETY_DAYS) == LATER + timedelta(days=90)
+    assert rotated.rotate_due_time(KeyPolicy()) == LATER + timedelta(days=90)
+    assert rotated.rotate_due_time(EVER) is None
+
+
+def test_an_expired_key_that_is_renewed_is_verified_first() -> None:
+    ended = replace(make_record(), expire_time=START).at(START, EVER)
+
+    renewed = ended.expiring(LATER)
+
+    assert (renewed.state, renewed.expire_time) == (KeyState.PENDING, LATER)
+    assert renewed.awaits_verification
+
+
+def test_a_serving_key_with_another_expiry_goes_on_serving() -> None:
+    assert make_record().expiring(LATER) == replace(make_record(), expire_time=LATER)
+    assert make_record().expiring(None) == make_record()
+
+
+def test_switched_off_and_on_a_key_is_verified_anew() -> None:
+    record = make_record()
+
+    assert record.disabled().state is KeyState.DISABLED
+    assert record.disabled().disabled() == record.disabled()
+    assert record.disabled().enabled().state is KeyState.PENDING
+    assert record.disabled().enabled().awaits_verification
+    assert record.enabled() == record
+
+
+@pytest.mark.parametrize("state", [KeyState.REJECTED, KeyState.EXPIRED, KeyState.DELETED])
+def test_the_switch_brings_no_key_back_that_something_else_keeps_from_serving(
+    state: KeyState,
+) -> None:
+    with pytest.raises(KeyStateConflictError):
+        make_record(state=state).enabled()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        KeyRecord.disabled,
+        KeyRecord.enabled,
+        lambda record: record.expiring(LATER),
+        lambda record: record.handed_over(KeyAssurance.HIGH),
+        lambda record: record.with_grant(make_grant(), START),
+        lambda record: record.undone(START),
+    ],
+    ids=["disabled", "enabled", "expiring", "handed over", "with grant", "undone"],
+)
+def test_a_deleted_key_is_changed_no_more(change: Callable[[KeyRecord], KeyRecord]) -> None:
+    with pytest.raises(KeyStateConflictError):
+        change(FULL.deleted(START))
+
+
+def test_a_deleted_key_leaves_neither_plaintext_nor_grant() -> None:
+    deleted = FULL.deleted(LATER)
+
+    assert (deleted.state, deleted.current.destroy_time) == (KeyState.DELETED, LATER)
+    assert deleted.ciphertexts == deleted.fingerprints == frozenset()
+    assert deleted.grants == ()
+    assert deleted.versions == (deleted.current,)
+    assert deleted.to_verify is None
+    assert not deleted.awaits_verification
+
+
+def test_a_record_holds_what_its_versions_hold() -> None:
+    assert FULL.fingerprints == {"hmac", "b", "c"}
+    assert FULL.ciphertexts == {ciphertext_of(number) for number in (1, 2, 3)}
+
+
+def test_resealing_changes_ciphertexts_and_nothing_else() -> None:
+    resealed = FULL.resealed({ciphertext_of(1): "vault:v2:a", ciphertext_of(3): "vault:v2:c"})
+
+    assert resealed.ciphertexts == {"vault:v2:a", ciphertext_of(2), "vault:v2:c"}
+    assert resealed.fingerprints == FULL.fingerprints
+    assert resealed.resealed({"vault:v2:a": ciphertext_of(1), "vault:v2:c": ciphertext_of(3)}) == (
+        FULL
+    )
+    assert FULL.resealed({}) == FULL
+    assert FULL.deleted(START).resealed({}) == FULL.deleted(START)
+
+
+def test_what_an_older_key_sealed_is_found() -> None:
+    record = FULL.resealed({ciphertext_of(2): "vault:v2:b"})
+
+    assert {s.ciphertext for s in record.sealed_before(2)} == {ciphertext_of(1), ciphertext_of(3)}
+    assert list(record.sealed_before(1)) == []
+    assert list(FULL.deleted(START).sealed_before(9)) == []
 
 
 def test_a_record_shows_neither_ciphertext_nor_fingerprint() -> None:
@@ -148,4 +300,4 @@ def test_a_record_at_its_bounds_fits_into_vault_with_every_grant_revoked() -> No
         record = record.without_consent(grant.grant_id, LATER, "ä" * 256)
 
     assert len(record.grants) == MAX_GRANTS
-    assert len(to_stored(record)["record"]) < 1024 * 1024
+    assert len(to_stored(record)) < 1024 * 1024

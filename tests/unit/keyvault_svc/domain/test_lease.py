@@ -13,12 +13,18 @@ from keyvault_svc.domain.errors import (
     EndpointNotGrantedError,
     GrantExpiredError,
     GrantRevokedError,
+    KeyDisabledError,
+    KeyExpiredError,
+    KeyPendingError,
+    KeyRejectedError,
     ModelNotGrantedError,
     NotGrantedError,
     SourceNotGrantedError,
 )
 from keyvault_svc.domain.grant import Grant
+from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.lease import Lease, LeaseRequest, decide
+from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import ServiceError
 from tests.fakes.fake_clock import START
 from tests.unit.keyvault_svc.samples import (
@@ -79,6 +85,43 @@ def test_the_first_fault_in_order_is_told(
     assert type(caught.value) is error
 
 
+REFUSALS: dict[KeyState, type[ServiceError]] = {
+    KeyState.PENDING: KeyPendingError,
+    KeyState.RETIRING: KeyDisabledError,
+    KeyState.DISABLED: KeyDisabledError,
+    KeyState.REJECTED: KeyRejectedError,
+    KeyState.EXPIRED: KeyExpiredError,
+    KeyState.DELETED: NotGrantedError,
+}
+
+
+def test_an_active_key_alone_serves() -> None:
+    assert set(REFUSALS) == set(KeyState) - {KeyState.ACTIVE}
+
+
+@pytest.mark.parametrize("grant", [make_grant(1, NARROW), REVOKED, EXPIRED])
+@pytest.mark.parametrize("state", REFUSALS)
+def test_the_state_of_the_key_is_told_before_what_is_wrong_with_the_request(
+    state: KeyState, grant: Grant
+) -> None:
+    record = make_record(grant, state=state)
+
+    with pytest.raises(ServiceError) as caught:
+        decide(record, _request(("source", "endpoint", "model")), START)
+
+    assert type(caught.value) is REFUSALS[state]
+
+
+@pytest.mark.parametrize("state", KeyState)
+def test_an_app_that_never_held_a_grant_does_not_learn_the_state_of_the_key(
+    state: KeyState,
+) -> None:
+    record = make_record(make_grant(1, make_terms(SEARCH)), state=state)
+
+    with pytest.raises(NotGrantedError):
+        decide(record, make_request(), START)
+
+
 @pytest.mark.parametrize(
     ("grants", "error"),
     [
@@ -118,10 +161,11 @@ def test_a_grant_holds_until_the_moment_of_its_expiry() -> None:
         decide(record, make_request(), START)
 
 
-def test_a_lease_does_not_show_its_ciphertext() -> None:
-    lease = Lease("0" * 32, KEY, 1, "1" * 16, START, CIPHERTEXT)
+def test_a_lease_shows_neither_its_ciphertext_nor_its_token() -> None:
+    token = SecretBytes(b"canarytoken")
+    lease = Lease("0" * 32, KEY, 1, "1" * 16, START, CIPHERTEXT, token)
 
-    assert CIPHERTEXT not in repr(lease)
+    assert "canary" not in repr(lease)
 
 
 def _decision(**changes: Any) -> bool:  # noqa: ANN401 - any field of a request

@@ -1,0 +1,141 @@
+"""The use case of verification: take a key's lease, try the key at OpenAI, and report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from gateway_svc.domain.endpoint import Endpoint
+from gateway_svc.domain.errors import (
+    LeaseExpiredError,
+    UpstreamTimedOutError,
+    UpstreamUnavailableError,
+)
+from gateway_svc.domain.key_name import KeyName
+from gateway_svc.domain.ports import KeyOpener, Lease, Upstream, UpstreamRequest
+from gateway_svc.domain.verification import VerificationOutcome, conclude, is_final, outcome_of
+from svc_runtime.clock import Clock
+from svc_runtime.secret_bytes import SecretBytes
+from svc_runtime.spiffe_id import SpiffeId
+
+_OPEN_SECONDS: Final = 5.0
+_TRY_SECONDS: Final = 20.0  # of one request; both fit into the minute for which a claim holds
+_MAX_ANSWER_BYTES: Final = 1024 * 1024  # a list of models is some 50 KiB
+_MODELS: Final = Endpoint.parse("models")
+_CHAT: Final = Endpoint.parse("chat/completions")
+_AGENT: Final = ("user-agent", "keyturn-gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """A key to try; see `Verification` of the contract."""
+
+    request_id: str
+    key: KeyName
+    app: SpiffeId
+    lease: Lease
+
+
+class VerificationDesk(Protocol):
+    """Where verifications come from and go to: the key service."""
+
+    async def claim(self) -> Verification | None:
+        """Return a verification to do; None when there is none.
+
+        Raises:
+            ServiceError: The key service cannot answer.
+        """
+
+    async def report(self, verification: Verification, outcome: VerificationOutcome) -> None:
+        """Tell what OpenAI said.
+
+        Raises:
+            ServiceError: The key service cannot answer, or has given the verification to another.
+        """
+
+
+class Verifier:
+    """Tries keys at OpenAI."""
+
+    def __init__(
+        self,
+        desk: VerificationDesk,
+        opener: KeyOpener,
+        upstream: Upstream,
+        clock: Clock,
+        model: str,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            desk: The key service.
+            opener: Vault.
+            upstream: OpenAI.
+            clock: Source of time.
+            model: What to ask one token of; empty to ask nothing.
+        """
+        self._desk = desk
+        self._opener = opener
+        self._upstream = upstream
+        self._clock = clock
+        self._model = model
+
+    async def claim(self) -> Verification | None:
+        """Return a verification to do; None when there is none.
+
+        Raises:
+            ServiceError: The key service cannot answer.
+        """
+        return await self._desk.claim()
+
+    async def verify(self, verification: Verification) -> VerificationOutcome:
+        """Do *verification* and report it.
+
+        What goes wrong on our own side is not reported: the claim runs out, and the key service
+        hands it out again.
+
+        Returns:
+            What OpenAI said.
+
+        Raises:
+            ServiceError: The key service or Vault cannot answer, or the lease ended too soon.
+        """
+        if self._clock.now() >= verification.lease.expire_time:
+            raise LeaseExpiredError
+        api_key = await self._opener.open(verification, verification.lease, _OPEN_SECONDS)
+        try:
+            outcome = await self._try(api_key)
+        finally:
+            del api_key
+        await self._desk.report(verification, outcome)
+        return outcome
+
+    async def _try(self, api_key: SecretBytes) -> VerificationOutcome:
+        listing = await self._ask(UpstreamRequest("GET", _MODELS, "", (_AGENT,), b""), api_key)
+        if is_final(listing) or not self._model:
+            return conclude(listing, None)
+        body = json.dumps(
+            {
+                "model": self._model,
+                "messages": [{"role": "user", "content": "ping"}],
+                "max_completion_tokens": 1,
+            }
+        ).encode()
+        headers = (_AGENT, ("content-type", "application/json"))
+        asking = await self._ask(UpstreamRequest("POST", _CHAT, "", headers, body), api_key)
+        return conclude(listing, asking)
+
+    async def _ask(
+        self, request: UpstreamRequest, api_key: SecretBytes
+    ) -> VerificationOutcome | None:
+        body = bytearray()
+        try:
+            async with self._upstream.send(request, api_key, _TRY_SECONDS) as answer:
+                async for piece in answer.body:
+                    body += piece
+                    if len(body) > _MAX_ANSWER_BYTES:
+                        return VerificationOutcome.OPENAI_UNREACHABLE
+                return outcome_of(answer.status, bytes(body))
+        except (UpstreamUnavailableError, UpstreamTimedOutError):
+            return VerificationOutcome.OPENAI_UNREACHABLE

@@ -1,0 +1,23 @@
+"""The key service's message of a lease."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+from gateway_svc.domain.ports import Lease
+from keyturn.keyvault.v1 import lease_pb2 as lease_pb
+from svc_runtime.secret_bytes import SecretBytes
+
+
+def lease_of(message: lease_pb.Lease) -> Lease:
+    """Return the lease that *message* hands over; the wrapping token is cleared in it."""
+    token = SecretBytes(message.wrapping_token) if message.wrapping_token else None
+    message.ClearField("wrapping_token")
+    return Lease(
+        message.lease_id,
+        message.key_version,
+        message.grant,
+        message.expire_time.ToDatetime(tzinfo=UTC),
+        message.sealed_key,
+        token,
+    )
