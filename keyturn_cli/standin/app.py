@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from http import HTTPMethod, HTTPStatus
 from typing import Final
@@ -11,7 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from keyturn_cli.standin.answer import json_response, new_id
-from keyturn_cli.standin.app_state import CLOCK, REQUEST_ID, START_SECONDS
+from keyturn_cli.standin.app_state import CLOCK, REQUEST_ID, SERVED, START_SECONDS
 from keyturn_cli.standin.bearer import refuse_unless_served
 from keyturn_cli.standin.chat import create_chat_completion
 from keyturn_cli.standin.embeddings import create_embeddings
@@ -49,6 +50,7 @@ def make_app(clock: Clock, record: RequestRecord | None = None) -> web.Applicati
     """
     app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[_front(record)])
     app[CLOCK] = clock
+    app[SERVED] = Counter()
     app.on_response_prepare.append(_add_headers)
     app.router.add_post("/v1/chat/completions", create_chat_completion)
     app.router.add_post("/v1/responses", create_response)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 from aiohttp import web
@@ -9,6 +10,8 @@ from aiohttp import web
 from svc_runtime.clock import Clock
 
 CLOCK: Final[web.AppKey[Clock]] = web.AppKey("clock")
+SERVED: Final[web.AppKey[Counter[bytes]]] = web.AppKey("served")
+"""How many requests each key of kind `SOONREVOKED` has made, by its hash."""
 REQUEST_ID: Final[web.RequestKey[str]] = web.RequestKey("request_id", str)
 START_SECONDS: Final[web.RequestKey[float]] = web.RequestKey("start_seconds", float)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Final
 
 from aiohttp import hdrs, web
 
+from keyturn_cli.standin.app_state import SERVED
 from keyturn_cli.standin.errors import (
     error_of_key,
     error_of_model,
@@ -14,7 +16,7 @@ from keyturn_cli.standin.errors import (
     missing_key,
     several_keys,
 )
-from keyturn_cli.standin.standin_keys import check_key
+from keyturn_cli.standin.standin_keys import SERVED_BEFORE_REVOCATION, KeyKind, check_key
 
 _ERROR_MODEL: Final = b'"error-'
 
@@ -38,8 +40,17 @@ def refuse_unless_served(request: web.Request, body: bytes, request_id: str) -> 
     kind = check_key(raw_key.encode("utf-8", "surrogateescape"))
     if kind is None:
         raise incorrect_key(raw_key)
+    if kind is KeyKind.SOONREVOKED and _is_revoked_by_now(request, raw_key):
+        raise incorrect_key(raw_key)
     if error := error_of_key(kind, raw_key, request_id):
         raise error
+
+
+def _is_revoked_by_now(request: web.Request, raw_key: str) -> bool:
+    served = request.app[SERVED]
+    digest = hashlib.sha256(raw_key.encode()).digest()
+    served[digest] += 1
+    return served[digest] > SERVED_BEFORE_REVOCATION
 
 
 def _bearer(authorization: str) -> str:

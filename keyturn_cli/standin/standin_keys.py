@@ -21,6 +21,10 @@ _RANDOM_LENGTH: Final = 24  # characters
 _CHECKSUM_LENGTH: Final = 8  # hex digits
 
 
+# As many as a verification makes, so that the key serves at first, and then dies under its users.
+SERVED_BEFORE_REVOCATION: Final = 2
+
+
 class KeyKind(StrEnum):
     """How the stand-in answers every request that carries the key."""
 
@@ -30,6 +34,7 @@ class KeyKind(StrEnum):
     FAILING = "failing"
     OVERLOADED = "overloaded"
     REVOKED = "revoked"
+    SOONREVOKED = "soonrevoked"  # works for `SERVED_BEFORE_REVOCATION` requests, then no more
     FORBIDDEN = "forbidden"
 
 

@@ -96,7 +96,7 @@ class KeyCustody:
         ids = await self._store.list_ids(name.owner, request_id)  # (1)
         if name.key_id in ids and not await self._is_finished(name, tags):
             raise KeyExistsError
-        if len(ids) >= MAX_KEYS:
+        if len(set(ids) - {name.key_id}) >= MAX_KEYS:
             raise TooManyKeysError
         sealed = await self._sealed(name, api_key, tags)
         await self._verifying.queue(name, tags)  # (2)

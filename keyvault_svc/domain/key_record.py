@@ -16,7 +16,7 @@ from keyvault_svc.domain.errors import (
 )
 from keyvault_svc.domain.grant import Grant
 from keyvault_svc.domain.key_policy import KeyPolicy
-from keyvault_svc.domain.key_state import VERIFIABLE, KeyEvent, KeyState
+from keyvault_svc.domain.key_state import KeyEvent, KeyState
 from keyvault_svc.domain.key_version import KeyVersion, SealedKey, Verification
 from keyvault_svc.domain.names import KeyName
 
@@ -131,11 +131,12 @@ class KeyRecord:
 
     @property
     def to_verify(self) -> KeyVersion | None:
-        """The version that a verification is to try; None when there is none."""
-        for version in (self.incoming, self.current):
-            if version is not None and version.sealed is not None and version.state in VERIFIABLE:
-                return version
-        return None
+        """The version that a verification is to try; None when there is none.
+
+        One that waits for its verification goes first: one that was tried must not keep it waiting.
+        """
+        there = [v for v in (self.incoming, self.current) if v is not None and v.may_be_tried]
+        return next((v for v in there if v.awaits_verification), there[0] if there else None)
 
     @property
     def awaits_verification(self) -> bool:
@@ -170,6 +171,7 @@ class KeyRecord:
         is_kept = replaced.state is KeyState.RETIRING and version.overlap > timedelta()
         if self.state is KeyState.DISABLED:
             version = version.after(KeyEvent.DISABLED)  # the owner's switch is the key's
+            replaced = replace(replaced, verification=None)  # it may have died meanwhile
         has_ended = self.expire_time is not None and self.expire_time <= now
         return replace(
             self,
@@ -183,6 +185,9 @@ class KeyRecord:
     def undone(self, now: datetime) -> KeyRecord:
         """Return the record without the last rotation.
 
+        A version that was switched off when it was replaced waits for a verification first, as it
+        does when it is switched on.
+
         Raises:
             KeyStateConflictError: No rotation is under way, and no version before is kept.
         """
@@ -195,6 +200,8 @@ class KeyRecord:
         restored = replace(retiring.after(KeyEvent.RESTORED), destroy_time=None)
         if self.state is KeyState.DISABLED:
             restored = restored.after(KeyEvent.DISABLED)
+        elif restored.verification is None:
+            restored = restored.after(KeyEvent.DISABLED).after(KeyEvent.ENABLED)
         return replace(self, current=restored, retiring=None)
 
     def without_retired(self, now: datetime) -> KeyRecord:

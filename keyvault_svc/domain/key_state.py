@@ -66,7 +66,7 @@ TRANSITIONS: Final[Mapping[KeyState, Mapping[KeyEvent, KeyState]]] = {
     KeyState.DISABLED: {
         # What was switched off stays off until its owner says otherwise, whatever OpenAI says.
         KeyEvent.VERIFIED: KeyState.DISABLED,
-        KeyEvent.REFUSED: KeyState.REJECTED,
+        KeyEvent.REFUSED: KeyState.DISABLED,
         KeyEvent.REPLACED: KeyState.RETIRING,
         KeyEvent.DISABLED: KeyState.DISABLED,
         KeyEvent.ENABLED: KeyState.PENDING,

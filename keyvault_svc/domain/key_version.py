@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Self
 
-from keyvault_svc.domain.key_state import KeyEvent, KeyState, state_after
+from keyvault_svc.domain.key_state import VERIFIABLE, KeyEvent, KeyState, state_after
 
 
 class VerificationOutcome(StrEnum):
@@ -98,6 +98,11 @@ class KeyVersion:
         event = _EVENT.get(verification.outcome)
         tried = self.after(event) if event is not None else self
         return replace(tried, verification=verification)
+
+    @property
+    def may_be_tried(self) -> bool:
+        """Whether its plaintext is there, and may be tried at OpenAI."""
+        return self.sealed is not None and self.state in VERIFIABLE
 
     @property
     def awaits_verification(self) -> bool:

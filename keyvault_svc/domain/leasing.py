@@ -19,8 +19,7 @@ from keyvault_svc.domain.ports import AppProof, AuditTags, LeaseLedger
 from keyvault_svc.domain.records import Records
 from keyvault_svc.domain.verifying import KeyVerifying
 from svc_runtime.clock import Clock
-from svc_runtime.service_error import CallerUnverifiedError, InvalidFieldError
-from svc_runtime.vault.errors import VaultUnavailableError
+from svc_runtime.service_error import CallerUnverifiedError, ServiceError
 
 
 class KeyLeasing:
@@ -83,7 +82,7 @@ class KeyLeasing:
             try:
                 name = KeyName.parse(key, "settlements.key")
                 await self._verifying.recheck(name, AuditTags(request_id, key))
-            except (VaultUnavailableError, InvalidFieldError):
+            except ServiceError:
                 continue  # the next call that OpenAI refuses asks again
         return counted, len(settlements) - len(counted)
 

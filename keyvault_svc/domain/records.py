@@ -15,6 +15,7 @@ from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.names import KeyName
 from keyvault_svc.domain.ports import AuditTags, KeyStore, RetirementQueue
 from svc_runtime.clock import Clock
+from svc_runtime.vault.errors import VaultUnavailableError
 
 # A key may be changed by several writers at once; more rounds than this mean something loops.
 _MAX_WRITE_ATTEMPTS: Final = 8
@@ -73,7 +74,7 @@ class Records:
         """
         for _ in range(_MAX_WRITE_ATTEMPTS):
             before = await self.get(name, tags)
-            after = change(before)
+            after = change(before).at(self._clock.now(), self._policy)
             if after == before:
                 return before
             await self._plan_destruction(before, after, tags)
@@ -110,6 +111,7 @@ class Records:
 
         Raises:
             KeyChangedMeanwhileError: Other writers did not let this one through.
+            VaultUnavailableError: Vault cannot answer, or not in time.
         """
         record = await self.find(name, tags)
         if record is None:
@@ -127,9 +129,14 @@ class Records:
             return False
         # By check-and-set, so that of several that find it one goes on.
         await self._store.write(record.deleted(now), tags)
-        async with asyncio.timeout(_FINISH_AFTER.total_seconds() / 2):
-            await self._store.delete(record.name, tags)
-        return True
+        try:
+            async with asyncio.timeout(_FINISH_AFTER.total_seconds() / 2):
+                await self._store.delete(record.name, tags)
+        except TimeoutError:
+            pass
+        else:
+            return True
+        raise VaultUnavailableError
 
     async def _plan_destruction(self, before: KeyRecord, after: KeyRecord, tags: AuditTags) -> None:
         retiring = after.retiring

@@ -47,7 +47,7 @@ class Upkeep:
             try:
                 if await self._tidy(entry_id, request_id):
                     done += 1
-            except (ServiceError, TimeoutError):
+            except ServiceError:
                 failed += 1
         return UpkeepResult(done, failed)
 

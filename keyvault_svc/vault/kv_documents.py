@@ -107,7 +107,10 @@ class KvDocuments:
         await self._destroy(path, [v for v in versions if v < revision], versions, headers)
 
     async def delete(self, path: str, headers: Mapping[str, str]) -> int:
-        """Destroy every version, then the metadata, and see that each is gone. Idempotent.
+        """Destroy every version and the metadata, and see that each is gone. Idempotent.
+
+        The newest version goes last, with the metadata: while any of it is there, a read tells
+        that the document is being deleted, and whoever finds that can go on.
 
         Returns:
             How many versions Vault reported as destroyed.
@@ -118,10 +121,11 @@ class KvDocuments:
         versions = await self._versions(path, headers)
         if versions is None:
             return 0
-        await self._destroy(path, list(versions), versions, headers)
+        newest = max(versions)
+        await self._destroy(path, [v for v in versions if v != newest], versions, headers)
         after = await self._versions(path, headers)
         if after is not None:
-            if not all(after.values()):
+            if not all(after[v] for v in after if v != newest):
                 raise KeyChangedMeanwhileError
             await self.drop(path, headers)
             if await self._versions(path, headers) is not None:

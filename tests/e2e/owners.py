@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,15 +15,26 @@ from keyturn.keyvault.v1 import grant_pb2 as grant_pb
 from keyturn.keyvault.v1 import grant_service_pb2 as grants_pb
 from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_service_pb2 as keys_pb
+from keyturn.keyvault.v1 import owner_service_pb2 as owner_pb
 from keyturn.keyvault.v1.grant_service_pb2_grpc import GrantServiceStub
 from keyturn.keyvault.v1.key_service_pb2_grpc import KeyServiceStub
+from keyturn.keyvault.v1.owner_service_pb2_grpc import OwnerServiceStub
 from keyturn_cli.local.layout import DEMO_APP
 from keyturn_cli.standin.standin_keys import KeyKind, make_key
 from svc_runtime.secret_bytes import SecretBytes
 from tests.e2e.clients import DEADLINE_SECONDS, Clients, key_name, new_request_id
 
 _PEOPLE_MOUNT = "keyturn-people"
-_KEY_RPCS = ("Key", "Keys")  # how the names of KeyService's methods end
+_STUBS = {
+    method.name: stub
+    for service, stub in (
+        (keys_pb.DESCRIPTOR.services_by_name["KeyService"], KeyServiceStub),
+        (grants_pb.DESCRIPTOR.services_by_name["GrantService"], GrantServiceStub),
+        (owner_pb.DESCRIPTOR.services_by_name["OwnerService"], OwnerServiceStub),
+    )
+    for method in service.methods
+}
+_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,7 @@ class Owner:
             ("x-keyturn-request-id", request_id or new_request_id()),
         )
         async with self.clients.owner_port(replica=self.replica) as channel:
-            stub = KeyServiceStub(channel) if rpc.endswith(_KEY_RPCS) else GrantServiceStub(channel)
+            stub = _STUBS[rpc](channel)
             try:
                 response = await getattr(stub, rpc)(request, timeout=timeout, metadata=entries)
             except grpc.aio.AioRpcError as error:
@@ -56,11 +68,26 @@ class Owner:
         self.clients.keep(response)
         return response
 
-    async def create_key(self, name: str, api_key: SecretBytes) -> key_pb.Key:
-        """Give a new key into custody."""
-        request = keys_pb.CreateKeyRequest(name=name, api_key=api_key.expose())
+    async def create_key(
+        self,
+        name: str,
+        api_key: SecretBytes,
+        **fields: Any,  # noqa: ANN401 - fields of CreateKeyRequest
+    ) -> key_pb.Key:
+        """Give a new key into custody; it is pending at first."""
+        request = keys_pb.CreateKeyRequest(name=name, api_key=api_key.expose(), **fields)
         response: keys_pb.CreateKeyResponse = await self.call("CreateKey", request)
         return response.key
+
+    async def verified(self, name: str) -> key_pb.Key:
+        """Return a key's record once nothing of it waits for a verification any more."""
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while True:
+                key = await self.get_key(name)
+                newest = key.incoming if key.HasField("incoming") else key
+                if newest.state != key_pb.KEY_STATE_PENDING or newest.HasField("verification"):
+                    return key
+                await asyncio.sleep(_POLL_SECONDS)
 
     async def get_key(self, name: str) -> key_pb.Key:
         """Return a key's record."""
@@ -73,9 +100,14 @@ class Owner:
         response = await self.call("ListKeys", keys_pb.ListKeysRequest(parent=parent))
         return [key.name for key in response.keys]
 
-    async def rotate_key(self, name: str, api_key: SecretBytes) -> key_pb.Key:
-        """Replace a key's plaintext."""
-        request = keys_pb.RotateKeyRequest(name=name, api_key=api_key.expose())
+    async def rotate_key(
+        self,
+        name: str,
+        api_key: SecretBytes,
+        **fields: Any,  # noqa: ANN401 - fields of RotateKeyRequest
+    ) -> key_pb.Key:
+        """Bring a new plaintext; it is incoming at first."""
+        request = keys_pb.RotateKeyRequest(name=name, api_key=api_key.expose(), **fields)
         response: keys_pb.RotateKeyResponse = await self.call("RotateKey", request)
         return response.key
 
@@ -135,9 +167,10 @@ async def give_key(
 
 
 async def keep_key(clients: Clients, use: str, kind: KeyKind = KeyKind.WORKING) -> OwnedKey:
-    """Make a key of alice's for *use*, granted to nobody."""
+    """Make a key of alice's for *use*, verified, and granted to nobody."""
     key = OwnedKey(unused_name(use), make_key(kind))
     await alice(clients).create_key(key.name, key.api_key)
+    await alice(clients).verified(key.name)
     return key
 
 

@@ -245,7 +245,7 @@ async def test_a_key_that_openai_refuses_is_said_to_be_refused_and_not_echoed(
     clients: Clients,
     streamed: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    revoked = await give_key(clients, "revoked", KeyKind.REVOKED)
+    revoked = await give_key(clients, "revoked", KeyKind.SOONREVOKED)
     call = _stream(clients, revoked, parameters(), []) if streamed else None
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await (call or _create(clients, revoked, parameters()))

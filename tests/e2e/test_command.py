@@ -218,7 +218,7 @@ def test_a_forged_token_is_refused(run: Run, clients: Clients) -> None:
 
 
 def test_a_key_that_openai_refuses_is_told_apart_from_a_refusal(run: Run, key_id: str) -> None:
-    run("keys", "add", key_id, stdin=make_key(KeyKind.REVOKED).expose())
+    run("keys", "add", key_id, stdin=make_key(KeyKind.SOONREVOKED).expose())
     run("grants", "add", key_id, *NO_LIMITS)
 
     failed = run("chat", "Hi", "--key", f"users/alice/keys/{key_id}")

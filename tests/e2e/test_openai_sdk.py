@@ -186,7 +186,7 @@ def test_an_owners_token_is_no_apps_token(clients: Clients, key: OwnedKey) -> No
 def test_a_key_that_openai_refuses_raises_authentication_error_without_an_echo(
     clients: Clients,
 ) -> None:
-    revoked = asyncio.run(give_key(clients, "sdk-revoked", KeyKind.REVOKED))
+    revoked = asyncio.run(give_key(clients, "sdk-revoked", KeyKind.SOONREVOKED))
     with (
         _sdk(clients, revoked.name) as sdk,
         pytest.raises(openai.AuthenticationError) as caught,

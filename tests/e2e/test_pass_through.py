@@ -194,7 +194,7 @@ async def test_an_error_body_that_repeats_part_of_a_key_is_rewritten(
 
 
 async def test_a_refused_key_is_an_error_even_here_and_is_not_echoed(clients: Clients) -> None:
-    revoked = await give_key(clients, "revoked", KeyKind.REVOKED)
+    revoked = await give_key(clients, "revoked", KeyKind.SOONREVOKED)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await _call(clients, revoked, body=BODY)
 

@@ -6,45 +6,98 @@ from datetime import timedelta
 
 import pytest
 
-from keyvault_svc.domain.custody import MAX_KEYS, KeyCustody, Person
+from keyvault_svc.domain.custody import MAX_KEYS
 from keyvault_svc.domain.errors import (
-    KeyChangedMeanwhileError,
+    KeyDuplicateError,
     KeyExistsError,
     KeyNotFoundError,
+    KeyStateConflictError,
     NotTheOwnerError,
     TooManyKeysError,
 )
-from keyvault_svc.domain.key_record import KeyRecord
+from keyvault_svc.domain.key_policy import KeyPolicy
+from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord
+from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.names import GrantName, KeyName
-from keyvault_svc.domain.ports import AuditTags
-from svc_runtime.secret_bytes import SecretBytes
-from svc_runtime.vault.errors import VaultUnavailableError
+from keyvault_svc.domain.person import Person
+from keyvault_svc.domain.ports import QueuedVerification
+from svc_runtime.service_error import InvalidFieldError
 from tests.fakes.fake_clock import START
-from tests.fakes.fake_key_store import FakeKeyStore
-from tests.unit.keyvault_svc.custody_stage import ALICE, REQUEST, TEAM_KEY, Stage
-from tests.unit.keyvault_svc.samples import (
-    KEY,
-    make_grant,
-    make_record,
-    make_terms,
+from tests.fakes.fake_key_sealer import fingerprint_of
+from tests.unit.keyvault_svc.custody_stage import (
+    ALICE,
+    API_KEY,
+    GATEWAY,
+    OTHER_API_KEY,
+    REQUEST,
+    TAGS,
+    TEAM_KEY,
+    Stage,
 )
+from tests.unit.keyvault_svc.samples import KEY, make_grant, make_record, make_terms
 
 MALLORY = Person("mallory", frozenset({"alice", "payments"}))
-API_KEY = SecretBytes(b"sk-first-canary-key-0123456789")
-OTHER_API_KEY = SecretBytes(b"sk-second-canary-key-012345678")
-TAGS = AuditTags(REQUEST, str(KEY))
+DAY = timedelta(days=1)
 
 
-async def test_a_new_key_is_stored_sealed_under_its_name() -> None:
+def _names(owner: str, count: int) -> list[KeyName]:
+    return [KeyName.parse(f"users/{owner}/keys/k{i}", "name") for i in range(count)]
+
+
+async def test_a_new_key_is_stored_sealed_under_its_name_and_waits() -> None:
     stage = Stage()
 
     record = await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
 
     assert stage.sealer.sealed_names == [KEY]
     assert record == stage.stored()
-    assert (record.key_version, record.revision, record.creator) == (1, 1, "alice")
-    assert record.create_time == record.rotate_time == START
-    assert record.grants == ()
+    assert (record.state, record.current.number, record.revision) == (KeyState.PENDING, 1, 1)
+    assert (record.creator, record.create_time) == ("alice", START)
+    assert (record.grants, record.expire_time, record.assurance) == ((), None, "standard")
+
+
+async def test_a_new_key_is_queued_for_its_verification_and_found_by_its_fingerprint() -> None:
+    stage = Stage()
+
+    await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
+
+    assert stage.queued() == QueuedVerification(KEY, START, revision=1)
+    assert stage.index.noted == {fingerprint_of(API_KEY): (KEY,)}
+
+
+async def test_a_verified_key_serves() -> None:
+    stage = Stage()
+
+    record = await stage.active()
+
+    assert record.state is KeyState.ACTIVE
+    assert stage.verifications.entries == {}
+
+
+async def test_an_owner_chooses_expiry_and_assurance() -> None:
+    stage = Stage()
+
+    record = await stage.custody.create(
+        ALICE, KEY, API_KEY, REQUEST, expire_time=START + DAY, assurance=KeyAssurance.HIGH
+    )
+
+    assert (record.expire_time, record.assurance) == (START + DAY, KeyAssurance.HIGH)
+
+
+@pytest.mark.parametrize("offset", [-DAY, timedelta()])
+async def test_an_expiry_that_is_not_in_the_future_is_refused(offset: timedelta) -> None:
+    stage = Stage(make_record())
+
+    with pytest.raises(InvalidFieldError) as of_create:
+        await stage.custody.create(ALICE, KEY, API_KEY, REQUEST, expire_time=START + offset)
+    with pytest.raises(InvalidFieldError) as of_update:
+        await stage.custody.update(
+            ALICE, KEY, REQUEST, expire_time=START + offset, sets_expire_time=True
+        )
+
+    assert of_create.value.field == "expire_time"
+    assert of_update.value.field == "key.expire_time"
+    assert stage.line.requests == []
 
 
 async def test_every_write_is_tagged_with_request_and_key() -> None:
@@ -56,7 +109,7 @@ async def test_every_write_is_tagged_with_request_and_key() -> None:
 
 
 async def test_a_key_of_an_existing_name_is_refused_before_it_is_sealed() -> None:
-    stage = Stage(FakeKeyStore(make_record()))
+    stage = Stage(make_record())
 
     with pytest.raises(KeyExistsError):
         await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
@@ -64,30 +117,75 @@ async def test_a_key_of_an_existing_name_is_refused_before_it_is_sealed() -> Non
     assert stage.sealer.sealed_names == []
 
 
-async def test_of_two_creations_at_once_one_is_refused() -> None:
+async def test_of_two_creations_at_once_one_is_refused_and_leaves_no_trace() -> None:
     stage = Stage()
-    stage.store.before_write = lambda: stage.store.put(make_record())
+    other = make_record()
+    stage.line.before("write record", lambda: _put(stage, other))
 
     with pytest.raises(KeyExistsError) as caught:
         await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
 
-    assert stage.stored() == replace(make_record(), revision=1)
+    assert stage.stored() == replace(other, revision=1)
+    assert stage.index.noted == {}
     assert caught.value.__context__ is None
 
 
+def _put(stage: Stage, record: KeyRecord) -> None:
+    stage.store.put(record)
+
+
+async def test_an_entry_that_was_dropped_before_the_record_was_there_is_queued_again() -> None:
+    stage = Stage()
+
+    stage.line.before("write record", stage.verifications.entries.clear)
+    await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
+
+    assert stage.queued().is_due(START)
+
+
 async def test_the_101st_key_is_refused() -> None:
-    names = [KeyName.parse(f"users/alice/keys/k{i}", "name") for i in range(MAX_KEYS)]
-    stage = Stage(FakeKeyStore(*(make_record(name=name) for name in names)))
+    stage = Stage(*(make_record(name=name) for name in _names("alice", MAX_KEYS)))
 
     with pytest.raises(TooManyKeysError):
         await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
 
 
 async def test_keys_of_other_owners_do_not_count() -> None:
-    names = [KeyName.parse(f"users/bob/keys/k{i}", "name") for i in range(MAX_KEYS)]
-    stage = Stage(FakeKeyStore(*(make_record(name=name) for name in names)))
+    stage = Stage(*(make_record(name=name) for name in _names("bob", MAX_KEYS)))
 
     assert (await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)).name == KEY
+
+
+async def test_a_deleted_key_that_is_still_there_makes_room_for_its_name() -> None:
+    others = [make_record(name=name) for name in _names("alice", MAX_KEYS - 1)]
+    stage = Stage(make_record().deleted(START - DAY), *others)
+
+    record = await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
+
+    assert (record.state, record.revision) == (KeyState.PENDING, 1)
+
+
+async def test_a_name_whose_deletion_broke_off_just_now_is_not_free_yet() -> None:
+    stage = Stage(make_record().deleted(START))
+    stage.clock.advance(59)
+
+    with pytest.raises(KeyExistsError):
+        await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
+
+    stage.clock.advance(1)
+    assert (await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)).state is KeyState.PENDING
+
+
+async def test_a_plaintext_that_is_in_custody_is_refused_and_nothing_is_noted() -> None:
+    stage = Stage()
+    await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
+    other = KeyName.parse("users/alice/keys/other", "name")
+
+    with pytest.raises(KeyDuplicateError):
+        await stage.custody.create(ALICE, other, API_KEY, REQUEST)
+
+    assert set(stage.store.versions) == set(stage.verifications.entries) == {KEY}
+    assert stage.index.noted == {fingerprint_of(API_KEY): (KEY,)}
 
 
 async def test_a_member_acts_for_the_team() -> None:
@@ -99,17 +197,25 @@ async def test_a_member_acts_for_the_team() -> None:
     assert record.creator == "bob"
 
 
-Operation = Callable[[KeyCustody, Person, KeyName], Awaitable[object]]
+Operation = Callable[[Stage, Person, KeyName], Awaitable[object]]
 OPERATIONS: dict[str, Operation] = {
-    "create": lambda c, p, n: c.create(p, n, API_KEY, REQUEST),
-    "get": lambda c, p, n: c.get(p, n, REQUEST),
-    "list_keys": lambda c, p, n: c.list_keys(p, n.owner, REQUEST),
-    "rotate": lambda c, p, n: c.rotate(p, n, API_KEY, REQUEST),
-    "delete": lambda c, p, n: c.delete(p, n, REQUEST),
-    "create_grant": lambda c, p, n: c.create_grant(p, n, make_terms(), REQUEST),
-    "list_grants": lambda c, p, n: c.list_grants(p, n, REQUEST),
-    "revoke_grant": lambda c, p, n: c.revoke_grant(p, GrantName(n, "0" * 16), REQUEST),
+    "create": lambda s, p, n: s.custody.create(p, n, API_KEY, REQUEST),
+    "get": lambda s, p, n: s.custody.get(p, n, REQUEST),
+    "list_keys": lambda s, p, n: s.custody.list_keys(p, n.owner, REQUEST),
+    "rotate": lambda s, p, n: s.custody.rotate(p, n, API_KEY, REQUEST),
+    "undo_rotation": lambda s, p, n: s.custody.undo_rotation(p, n, REQUEST),
+    "verify": lambda s, p, n: s.custody.verify(p, n, REQUEST),
+    "disable": lambda s, p, n: s.custody.disable(p, n, REQUEST),
+    "enable": lambda s, p, n: s.custody.enable(p, n, REQUEST),
+    "update": lambda s, p, n: s.custody.update(p, n, REQUEST, assurance=KeyAssurance.HIGH),
+    "delete": lambda s, p, n: s.custody.delete(p, n, REQUEST),
+    "create_grant": lambda s, p, n: s.consent.create_grant(p, n, make_terms(), REQUEST),
+    "list_grants": lambda s, p, n: s.consent.list_grants(p, n, REQUEST),
+    "revoke_grant": lambda s, p, n: s.consent.revoke_grant(p, GrantName(n, "0" * 16), REQUEST),
+    "export": lambda s, p, n: s.erasure.export(p, n.owner, REQUEST),
+    "erase": lambda s, p, n: s.erasure.erase(p, n.owner, REQUEST),
 }
+OF_AN_OWNER = {"create", "list_keys", "export", "erase"}
 
 
 @pytest.mark.parametrize("records", [(), (make_record(make_grant()),)], ids=["missing", "existing"])
@@ -117,14 +223,12 @@ OPERATIONS: dict[str, Operation] = {
 async def test_a_stranger_gets_one_answer_whether_or_not_the_key_exists(
     operation: str, records: tuple[KeyRecord, ...]
 ) -> None:
-    stage = Stage(FakeKeyStore(*records))
-    before = dict(stage.store.versions)
+    stage = Stage(*records)
 
     with pytest.raises(NotTheOwnerError):
-        await OPERATIONS[operation](stage.custody, MALLORY, KEY)
+        await OPERATIONS[operation](stage, MALLORY, KEY)
 
-    assert stage.store.reads == stage.store.writes == []
-    assert stage.store.versions == before
+    assert stage.line.requests == []
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -132,111 +236,147 @@ async def test_a_user_does_not_act_for_a_team_of_the_same_name(operation: str) -
     stage = Stage()
 
     with pytest.raises(NotTheOwnerError):
-        await OPERATIONS[operation](stage.custody, Person("payments"), TEAM_KEY)
+        await OPERATIONS[operation](stage, Person("payments"), TEAM_KEY)
 
 
-@pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - {"create", "list_keys"}))
+@pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - OF_AN_OWNER))
 async def test_the_owner_is_told_that_there_is_no_such_key(operation: str) -> None:
     stage = Stage()
 
     with pytest.raises(KeyNotFoundError):
-        await OPERATIONS[operation](stage.custody, ALICE, KEY)
+        await OPERATIONS[operation](stage, ALICE, KEY)
 
-    assert stage.store.versions == {}
+    assert stage.store.versions == stage.index.noted == stage.verifications.entries == {}
 
 
 async def test_a_listing_holds_the_owners_keys_sorted_by_name() -> None:
-    names = [KeyName.parse(f"users/{name}", "name") for name in ("alice/keys/b", "alice/keys/a")]
+    names = [KeyName.parse(f"users/alice/keys/{key_id}", "name") for key_id in "ba"]
     bobs = make_record(name=KeyName.parse("users/bob/keys/c", "name"))
-    stage = Stage(FakeKeyStore(bobs, *(make_record(name=name) for name in names)))
+    stage = Stage(bobs, *(make_record(name=name) for name in names))
 
     records = await stage.custody.list_keys(ALICE, KEY.owner, REQUEST)
 
-    assert [str(record.name) for record in records] == [
-        "users/alice/keys/a",
-        "users/alice/keys/b",
-    ]
+    assert [record.name.key_id for record in records] == ["a", "b"]
 
 
 async def test_a_key_that_vanishes_while_it_is_listed_is_left_out() -> None:
-    class VanishingStore(FakeKeyStore):
-        async def read(self, name: KeyName, tags: AuditTags) -> KeyRecord | None:
-            del name, tags
-            return None
-
-    stage = Stage(VanishingStore(make_record()))
+    stage = Stage(make_record())
+    stage.line.before("read record", stage.store.versions.clear)
 
     assert await stage.custody.list_keys(ALICE, KEY.owner, REQUEST) == []
 
 
-async def test_a_rotation_replaces_the_plaintext_and_destroys_the_one_before() -> None:
+async def test_what_is_shown_of_a_key_is_its_state_now() -> None:
+    stage = Stage(replace(make_record(), expire_time=START))
+
+    assert (await stage.custody.get(ALICE, KEY, REQUEST)).state is KeyState.EXPIRED
+    (listed,) = await stage.custody.list_keys(ALICE, KEY.owner, REQUEST)
+    assert listed.state is KeyState.EXPIRED
+    assert stage.store.writes == []
+
+
+async def test_a_verification_that_an_owner_asks_for_is_queued() -> None:
+    stage = Stage(make_record())
+
+    record = await stage.custody.verify(ALICE, KEY, REQUEST)
+
+    assert record.state is KeyState.ACTIVE
+    assert stage.queued().is_due(START)
+
+
+@pytest.mark.parametrize("state", [KeyState.DISABLED, KeyState.EXPIRED, KeyState.DELETED])
+async def test_what_shall_not_be_opened_is_not_queued(state: KeyState) -> None:
+    stage = Stage(make_record(state=state))
+
+    with pytest.raises(KeyStateConflictError):
+        await stage.custody.verify(ALICE, KEY, REQUEST)
+
+    assert stage.verifications.entries == {}
+
+
+async def test_a_key_that_is_switched_on_is_verified_before_it_serves() -> None:
+    stage = Stage(make_record())
+
+    assert (await stage.custody.disable(ALICE, KEY, REQUEST)).state is KeyState.DISABLED
+    assert stage.verifications.entries == {}
+    assert (await stage.custody.enable(ALICE, KEY, REQUEST)).state is KeyState.PENDING
+    await stage.verify()
+
+    assert stage.stored().state is KeyState.ACTIVE
+
+
+async def test_an_update_changes_what_it_names_and_nothing_else() -> None:
+    stage = Stage(replace(make_record(), expire_time=START + DAY))
+
+    high = await stage.custody.update(ALICE, KEY, REQUEST, assurance=KeyAssurance.HIGH)
+    never = await stage.custody.update(ALICE, KEY, REQUEST, sets_expire_time=True)
+
+    assert (high.assurance, high.expire_time) == (KeyAssurance.HIGH, START + DAY)
+    assert (never.assurance, never.expire_time) == (KeyAssurance.HIGH, None)
+    assert never.state is KeyState.ACTIVE
+
+
+async def test_a_renewed_key_is_verified_before_it_serves() -> None:
+    stage = Stage(replace(make_record(), expire_time=START))
+
+    renewed = await stage.custody.update(ALICE, KEY, REQUEST, sets_expire_time=True)
+    assert renewed.state is KeyState.PENDING
+    await stage.verify()
+
+    assert stage.stored().state is KeyState.ACTIVE
+
+
+@pytest.mark.parametrize("operation", ["update", "enable"])
+async def test_no_owner_brings_a_key_back_that_is_too_old(operation: str) -> None:
+    state = KeyState.DISABLED if operation == "enable" else KeyState.ACTIVE
+    stage = Stage(make_record(state=state), policy=KeyPolicy(max_age=DAY))
+
+    if operation == "enable":
+        record = await stage.custody.enable(ALICE, KEY, REQUEST)
+    else:
+        record = await stage.custody.update(
+            ALICE, KEY, REQUEST, sets_expire_time=True, expire_time=START + DAY
+        )
+
+    assert record == stage.stored()
+    assert record.state is KeyState.EXPIRED
+    assert stage.verifications.entries == {}
+
+
+async def test_a_deleted_key_leaves_nothing() -> None:
     stage = Stage()
-    first = await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
-    await stage.custody.create_grant(ALICE, KEY, make_terms(), REQUEST)
-    stage.clock.advance(60)
+    await stage.rotated()
+    await stage.custody.rotate(ALICE, KEY, API_KEY, REQUEST)
+    revision = stage.stored().revision
 
-    rotated = await stage.custody.rotate(ALICE, KEY, OTHER_API_KEY, REQUEST)
+    proof = await stage.custody.delete(ALICE, KEY, REQUEST)
 
-    assert (rotated.key_version, rotated.rotate_time) == (2, START + timedelta(seconds=60))
-    assert rotated.sealed.ciphertext != first.sealed.ciphertext
-    assert len(rotated.grants) == 1
-    assert stage.store.versions[KEY] == {rotated.revision: rotated}
+    assert proof.key == KEY
+    assert proof.confirm_time == START
+    assert proof.destroyed_version_count == revision + 1
+    assert stage.store.versions == stage.index.noted == {}
+    assert await stage.store.list_ids(KEY.owner, REQUEST) == []
 
 
-async def test_a_rotation_to_the_same_plaintext_changes_nothing() -> None:
+async def test_a_deleted_keys_verification_and_retirements_run_empty() -> None:
     stage = Stage()
-    first = await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
-
-    assert await stage.custody.rotate(ALICE, KEY, API_KEY, REQUEST) == first
-    assert stage.sealer.sealed_names == [KEY]
-    assert len(stage.store.writes) == 1
-
-
-async def test_repeating_a_rotation_that_broke_off_finishes_its_clean_up() -> None:
-    stage = Stage()
-    await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
-    stage.store.is_failing_to_destroy = True
-    with pytest.raises(VaultUnavailableError):
-        await stage.custody.rotate(ALICE, KEY, OTHER_API_KEY, REQUEST)
-    assert sorted(stage.store.versions[KEY]) == [1, 2]
-    stage.store.is_failing_to_destroy = False
-
-    rotated = await stage.custody.rotate(ALICE, KEY, OTHER_API_KEY, REQUEST)
-
-    assert rotated.key_version == 2
-    assert stage.store.versions[KEY] == {2: rotated}
-
-
-async def test_a_rotation_keeps_a_grant_that_was_made_meanwhile() -> None:
-    stage = Stage()
-    first = await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
-    with_grant = replace(first, grants=(make_grant(),))
-    stage.store.before_write = lambda: stage.store.put(with_grant)
-
-    rotated = await stage.custody.rotate(ALICE, KEY, OTHER_API_KEY, REQUEST)
-
-    assert rotated.grants == (make_grant(),)
-    assert stage.store.versions[KEY] == {3: rotated}
-
-
-async def test_a_writer_that_always_loses_gives_up() -> None:
-    class ContestedStore(FakeKeyStore):
-        async def write(self, record: KeyRecord, tags: AuditTags) -> KeyRecord:
-            del record, tags
-            self.put(make_record(make_grant()))
-            raise KeyChangedMeanwhileError
-
-    stage = Stage(ContestedStore(make_record(make_grant())))
-
-    with pytest.raises(KeyChangedMeanwhileError):
-        await stage.custody.rotate(ALICE, KEY, API_KEY, REQUEST)
-
-    assert max(stage.store.versions[KEY]) == 1 + 5
-
-
-async def test_a_deleted_key_leaves_no_version() -> None:
-    stage = Stage(FakeKeyStore(make_record(make_grant())))
-
+    await stage.rotated()
+    await stage.custody.rotate(ALICE, KEY, OTHER_API_KEY, REQUEST)
     await stage.custody.delete(ALICE, KEY, REQUEST)
 
-    assert stage.store.versions == {}
+    for _ in range(10):
+        assert await stage.verifying.claim(GATEWAY, REQUEST) is None
+        stage.clock.advance(2)
+    await stage.keep_up(seconds=2 * DAY.total_seconds())
+
+    assert stage.verifications.entries == stage.retirements.entries == {}
+
+
+async def test_the_name_and_the_plaintext_of_a_deleted_key_are_free() -> None:
+    stage = Stage()
+    await stage.active()
+    await stage.custody.delete(ALICE, KEY, REQUEST)
+
+    record = await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
+
+    assert (record.state, record.revision) == (KeyState.PENDING, 1)

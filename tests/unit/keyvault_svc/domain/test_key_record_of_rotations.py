@@ -233,7 +233,7 @@ def test_what_was_off_when_it_was_replaced_serves_again_only_after_a_verificatio
 
 
 def test_numbers_are_not_used_twice() -> None:
-    record = make_record().rotating(NEW, START, DAY).undone(START)
+    record = make_record().tried(1, VERIFIED, START).rotating(NEW, START, DAY).undone(START)
     record = record.rotating(NEWER, START, DAY).tried(3, VERIFIED, START).undone(START)
     record = record.rotating(NEW, START, DAY)
 
