@@ -99,6 +99,8 @@ class VaultSettings(VaultLoginSettings):
     """Where Vault is, and how this service logs in."""
 
     address: HTTPSURL
+    standby_addresses: tuple[HTTPSURL, ...] = ()
+    """More nodes of the same cluster, to turn to when the first fails."""
     ca_file: Path | None = None
     namespace: str | None = None
     request_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import itertools
+import random
 from collections.abc import Mapping
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
 
 import aiohttp
 import hvac.adapters
@@ -12,12 +16,39 @@ import structlog
 from yarl import URL
 
 from svc_runtime.secret_bytes import SecretBytes
-from svc_runtime.vault.answers import JSONObject, error_for, parse_object
+from svc_runtime.vault.answers import (
+    JSONObject,
+    error_for,
+    parse_object,
+    was_not_processed,
+)
 from svc_runtime.vault.errors import VaultUnavailableError
+from svc_runtime.vault.retry_budget import RetryBudget
+from svc_runtime.vault.route import VaultRoute
 
 _log = structlog.get_logger()
 
+_MIN_CONNECT_SECONDS: Final = 0.3
+_FIRST_PAUSE_SECONDS: Final = 0.05
+_MAX_PAUSE_SECONDS: Final = 1.0
 _FIRST_FAILURE = 300  # redirects included: following one could send the token to another host
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is sent; it may be sent to several nodes in turn."""
+
+    method: str
+    path: str
+    options: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why there is no answer, in one word, and whether the request was certainly not sent."""
+
+    cause: str
+    is_unsent: bool = False
 
 
 class AsyncVaultAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac is untyped
@@ -33,25 +64,26 @@ class AsyncVaultAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac is
     def __init__(
         self,
         pool: aiohttp.ClientSession,
-        address: str,
+        route: VaultRoute,
         *,
         namespace: str | None,
         timeout_seconds: float,
     ) -> None:
-        """Use *pool* for requests to *address*.
+        """Use *pool* for requests along *route*.
 
         hvac's own constructor is left out: it opens a `requests` session.
 
         Args:
             pool: Open connection pool, with TLS and limits set.
-            address: `https://host:port` of Vault.
+            route: Where Vault is. Shared by all copies.
             namespace: Namespace of every request, or None for the root namespace.
-            timeout_seconds: Total time of one request, waiting for a connection included.
+            timeout_seconds: Total time of one request, repetitions and waiting included.
         """
         self._pool = pool
-        self._address = address.rstrip("/")
+        self._route = route
+        self._budget = RetryBudget()
         self._namespace = namespace
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._timeout_seconds = timeout_seconds
         self._headers: Mapping[str, str] = {}
         self._token: SecretBytes | None = None
 
@@ -70,7 +102,7 @@ class AsyncVaultAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac is
     def with_timeout(self, timeout_seconds: float) -> Self:
         """Return a copy whose requests take at most *timeout_seconds* each."""
         bound = copy.copy(self)
-        bound._timeout = aiohttp.ClientTimeout(total=timeout_seconds)  # noqa: SLF001  # a copy of self
+        bound._timeout_seconds = timeout_seconds  # noqa: SLF001  # a copy of self
         return bound
 
     async def login(self, url: str, use_token: bool = True, **kwargs: Any) -> JSONObject:  # noqa: ANN401, FBT001, FBT002  # hvac's signature
@@ -113,16 +145,14 @@ class AsyncVaultAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac is
             raise TypeError(f"options that the adapter does not know: {sorted(kwargs)}")
         if method.lower() == "list":
             method, params = "get", {"list": "true"}
-        outcome = await self._exchange(
+        request = _Request(
             method,
-            # hvac has quoted the path; quoting it anew could turn one path into another.
-            URL(self._address + url.replace("//", "/"), encoded=True),
-            headers=self._all_headers(headers, wrap_ttl),
-            params=params,
-            json=body,
+            url.replace("//", "/"),
+            {"headers": self._all_headers(headers, wrap_ttl), "params": params, "json": body},
         )
-        if isinstance(outcome, str):
-            raise self._unavailable(outcome)
+        outcome = await self._repeated(request)
+        if isinstance(outcome, _Failure):
+            raise self._unavailable(outcome.cause)
         status, answer = outcome
         if status >= _FIRST_FAILURE:
             error = error_for(status, answer)
@@ -132,28 +162,62 @@ class AsyncVaultAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac is
             raise self._unavailable("not_json")
         return parsed
 
+    async def _repeated(self, request: _Request) -> tuple[int, bytes] | _Failure:
+        """Send *request*, and once more for as long as Vault certainly has not acted on it.
+
+        A request that Vault may have acted on is never repeated, whatever it asks for: Vault's
+        audit log shall show one line for each lease. Whoever can tell that it was not acted on, or
+        that twice is as good as once, repeats it.
+        """
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + self._timeout_seconds
+        for attempt in itertools.count(1):
+            address = self._route.address
+            outcome = await self._exchange(address, request, give_up - loop.time())
+            if not isinstance(outcome, _Failure) and not was_not_processed(*outcome):
+                self._budget.succeeded()
+                return outcome
+            has_other = self._route.leave(address)
+            if isinstance(outcome, _Failure) and not outcome.is_unsent:
+                return outcome
+            pause = 0.0 if has_other and attempt == 1 else _pause_seconds(attempt)
+            if loop.time() + pause >= give_up or not self._budget.take():
+                return outcome
+            await asyncio.sleep(pause)
+        raise AssertionError("the loop ends by a return")
+
     async def _exchange(
-        self,
-        method: str,
-        url: URL,
-        **options: Any,  # noqa: ANN401  # passed on as they are
-    ) -> tuple[int, bytes] | str:
-        """Return status and body, or in one word why there are none.
+        self, address: str, request: _Request, seconds: float
+    ) -> tuple[int, bytes] | _Failure:
+        """Return status and body, or why there are none.
 
         Raises nothing: aiohttp's errors hold the request's headers, and an error that we raised
         while handling one would keep it as its context.
         """
         if self._pool.closed:
-            return "closed"
+            return _Failure("closed")
+        # Connecting has a time of its own, which leaves some for another node.
+        timeout = aiohttp.ClientTimeout(
+            total=seconds, sock_connect=max(seconds / 3, _MIN_CONNECT_SECONDS)
+        )
         try:
             async with self._pool.request(
-                method, url, timeout=self._timeout, allow_redirects=False, **options
+                request.method,
+                # hvac has quoted the path; quoting it anew could turn one path into another.
+                URL(address + request.path, encoded=True),
+                timeout=timeout,
+                allow_redirects=False,
+                **request.options,
             ) as response:
                 return response.status, await response.read()
+        except aiohttp.ConnectionTimeoutError:
+            return _Failure("connect_timeout", is_unsent=True)
+        except aiohttp.ClientConnectorError:
+            return _Failure("connection", is_unsent=True)
         except TimeoutError:
-            return "timeout"
+            return _Failure("timeout")
         except (aiohttp.ClientError, OSError):
-            return "connection"
+            return _Failure("connection")
 
     def _all_headers(self, headers: Mapping[str, str] | None, wrap_ttl: object) -> dict[str, str]:
         # Vault refuses requests without X-Vault-Request where an operator guards against SSRF.
@@ -170,3 +234,9 @@ class AsyncVaultAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac is
     def _unavailable(cause: str) -> VaultUnavailableError:
         _log.warning("vault_unavailable", cause=cause)
         return VaultUnavailableError()
+
+
+def _pause_seconds(attempt: int) -> float:
+    """Return how long to wait after attempt number *attempt*, from 1; half of it is jitter."""
+    full = min(_FIRST_PAUSE_SECONDS * 2.0 ** min(attempt, 10), _MAX_PAUSE_SECONDS)
+    return full * random.uniform(0.5, 1.0)  # noqa: S311  # spreads load, guards nothing

@@ -21,10 +21,18 @@ _BAD_REQUEST = 400
 _FORBIDDEN = 403
 _NOT_FOUND = 404
 _TOO_LARGE = 413
+_SERVER_ERROR = 500
 
 # Texts of Vault's and OpenBao's own source, lower case; their HTTP statuses alone do not decide.
 _CAS_MISMATCH = "check-and-set parameter did not match"
 _NO_SUCH_MOUNT = "no handler for route"
+# The first two of OpenBao and Vault when sealed, the others of a node that does not lead.
+_NOT_SERVING = (
+    "openbao is sealed",
+    "vault is sealed",
+    "local node not active but active cluster node not found",
+    "node is not active",
+)
 _KV_STILL_UPGRADING = "upgrading from non-versioned to versioned data"
 
 
@@ -66,6 +74,22 @@ def error_for(status: int, body: bytes) -> type[VaultAnswerError | VaultUnavaila
             return VaultUnavailableError
         return VaultConflictError if _CAS_MISMATCH in text else VaultBadRequestError
     return VaultUnavailableError
+
+
+def was_not_processed(status: int, body: bytes) -> bool:
+    """Return whether an answer says that Vault has not acted on the request.
+
+    That is so where the node that answers is sealed, or is not the leader and knows of none: it
+    says so before it looks at the request, and before anything is audited.
+
+    Args:
+        status: HTTP status.
+        body: The answer's body. Only its list `errors` is looked at.
+    """
+    if status < _SERVER_ERROR:
+        return False
+    text = _errors_text(body)
+    return any(words in text for words in _NOT_SERVING)
 
 
 def _errors_text(body: bytes) -> str:

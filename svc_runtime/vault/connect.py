@@ -26,6 +26,7 @@ def vault_session(
         settings.namespace,
         settings.request_timeout_seconds,
         settings.max_connections,
+        settings.standby_addresses,
     )
     return VaultSession(connection, login or login_of(settings), clock)
 

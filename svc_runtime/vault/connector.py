@@ -12,9 +12,9 @@ from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
-# Shorter than Vault's own `http_idle_timeout` (5 minutes), so that no request meets a connection
-# that Vault is just closing.
-_KEEPALIVE_SECONDS = 60.0
+# Shorter than Vault's own `http_idle_timeout` (5 minutes) and than what load balancers allow, so
+# that no request meets a connection that is just being closed.
+_KEEPALIVE_SECONDS = 15.0
 
 
 class VaultConnector(aiohttp.TCPConnector):

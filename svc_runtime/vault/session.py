@@ -20,6 +20,7 @@ from svc_runtime.vault.answers import JSONObject
 from svc_runtime.vault.connector import VaultConnector
 from svc_runtime.vault.errors import VaultPermissionError, VaultUnavailableError
 from svc_runtime.vault.login import ConnectorLogin, VaultLogin
+from svc_runtime.vault.route import VaultRoute
 from svc_runtime.vault.token_keeper import TokenKeeper
 
 _log = structlog.get_logger()
@@ -34,6 +35,7 @@ class VaultConnection:
 
     Attributes:
         address: `https://host:port`.
+        standby_addresses: More nodes of the same cluster, to turn to when this one fails.
         ca_file: PEM file of the CAs to trust instead of the system's, or None. Read at start.
         namespace: Namespace of every request, or None.
         request_timeout_seconds: Total time of one call, unless the call names another.
@@ -45,15 +47,21 @@ class VaultConnection:
     namespace: str | None = None
     request_timeout_seconds: float = 5.0
     max_connections: int = 100
+    standby_addresses: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse plain HTTP: tokens and keys pass here.
 
         Raises:
-            ValueError: The address is not an https URL.
+            ValueError: An address is not an https URL.
         """
-        if not self.address.startswith("https://"):
+        if not all(address.startswith("https://") for address in self.addresses):
             raise ValueError("the address of Vault must start with https://")
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All addresses, in the order in which they are tried at first."""
+        return (self.address, *self.standby_addresses)
 
     def open_pool(self, login: VaultLogin) -> aiohttp.ClientSession:
         """Open the connection pool; connections themselves are made on demand.
@@ -71,16 +79,21 @@ class VaultConnection:
         connector = VaultConnector(context, self.max_connections)
         if isinstance(login, ConnectorLogin):
             login.attach(connector)
-        return aiohttp.ClientSession(
+        pool = aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
         )
+        # aiohttp would repeat a read whose connection breaks before the answer: Vault may have
+        # audited it by then. aiohttp's own test client switches that off in this way.
+        pool._retry_connection = False  # noqa: SLF001  # there is no public switch
+        return pool
 
 
 class VaultSession:
     """A logged-in connection to Vault that outlives outages of Vault.
 
-    It caches no answer and repeats no operation, but for one that Vault refused (403) because the
-    token was revoked or had expired: that is repeated once, with a new token.
+    It caches no answer. It repeats an operation only where Vault has certainly not acted on it:
+    the connection could not be made, the node is sealed or knows of no leader, or Vault refused it
+    (403) because the token was revoked or had expired.
     """
 
     def __init__(self, connection: VaultConnection, login: VaultLogin, clock: Clock) -> None:
@@ -120,7 +133,7 @@ class VaultSession:
         self._pool = connection.open_pool(self._login)
         self._adapter = AsyncVaultAdapter(
             self._pool,
-            connection.address,
+            VaultRoute(connection.addresses),
             namespace=connection.namespace,
             timeout_seconds=connection.request_timeout_seconds,
         )

@@ -15,6 +15,7 @@ from hvac.api.secrets_engines import KvV2
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.vault.adapter import AsyncVaultAdapter
 from svc_runtime.vault.errors import VaultUnavailableError
+from svc_runtime.vault.route import VaultRoute
 
 
 @dataclass
@@ -42,7 +43,7 @@ async def adapter(peer: Peer) -> AsyncIterator[AsyncVaultAdapter]:
     app.router.add_route("*", "/{path:.*}", peer.answer)
     async with TestServer(app) as server, aiohttp.ClientSession() as pool:
         yield AsyncVaultAdapter(
-            pool, str(server.make_url("/")), namespace="team", timeout_seconds=5
+            pool, VaultRoute((str(server.make_url("/")),)), namespace="team", timeout_seconds=5
         )
 
 
