@@ -38,10 +38,14 @@ class VerificationWorker:
         async with asyncio.TaskGroup() as group:
             while True:
                 await self._slots.acquire()
+                verification = None
                 try:
                     verification = await self._verifier.claim()
                 except ServiceError:  # whoever could not answer has logged it
-                    verification, failures = None, failures + 1
+                    failures += 1
+                except Exception as error:  # noqa: BLE001 - one fault must not end all verifying
+                    _log.error("internal_error", exc_info=error)
+                    failures += 1
                 else:
                     failures = 0
                 if verification is not None:
@@ -58,6 +62,8 @@ class VerificationWorker:
                     outcome = await self._verifier.verify(verification)
                 except ServiceError as error:
                     _log.warning("verification_failed", reason=error.reason, **fields)
+                except Exception as error:  # noqa: BLE001 - as above; the others go on
+                    _log.error("internal_error", exc_info=error, **fields)
                 else:
                     _log.info("key_verified", outcome=outcome.value, **fields)
         finally:

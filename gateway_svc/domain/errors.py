@@ -124,10 +124,9 @@ class HandoffSpentError(ServiceError):
 
     reason = "HANDOFF_SPENT"
     public_message = (
-        "The sealed key was taken by somebody else on its way. Nothing was sent to OpenAI, and "
-        "security was told. Try again."
+        "The sealed key was unwrapped by somebody else on its way, or Vault was restored. Nothing "
+        "was sent to OpenAI, and security was told. Try again."
     )
-    retry_after_seconds = 0.5
 
 
 class HandoffForgedError(ServiceError):

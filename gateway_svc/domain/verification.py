@@ -19,18 +19,11 @@ class VerificationOutcome(StrEnum):
     OPENAI_UNREACHABLE = "openai_unreachable"
 
 
-# Codes of OpenAI's 401 that are about who calls from where (its guide "Error codes").
-_NOT_THE_KEY: Final = frozenset(
-    {
-        "ip_not_authorized",
-        "ip_address_not_authorized",
-        "mismatched_organization",
-        "mismatched_project",
-        "missing_scope",
-        "no_organization",
-        "not_a_member_of_organization",
-        "unsupported_country_region_territory",
-    }
+# Codes of OpenAI's 401 that condemn the key itself. Every other 401 is about where the call comes
+# from (`ip_not_authorized`), for whom (`mismatched_organization`) or what it may (missing scopes):
+# what is not known to condemn a key must not cost its owner the key.
+_KEY_CODES: Final = frozenset(
+    {"account_deactivated", "api_key_expired", "invalid_api_key", "invalid_issuer"}
 )
 _QUOTA: Final = frozenset(
     {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
@@ -52,17 +45,17 @@ def outcome_of(status: int, body: bytes) -> VerificationOutcome | None:
     Returns:
         The outcome; None when the answer is about the request, and leaves open what the key may do.
     """
-    error = _error(body)
-    words = {str(error.get(name)) for name in ("code", "type")}
+    answer = _json_object(body)
+    if answer is None:
+        # OpenAI answers in JSON, errors too: this is a proxy, or a wall in front of OpenAI.
+        return VerificationOutcome.OPENAI_UNREACHABLE
+    words = _words(answer)
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         outcome = VerificationOutcome.VERIFIED
     elif status == HTTPStatus.UNAUTHORIZED:
-        # OpenAI has answered calls outside of a restricted key's scopes with 401, too.
-        is_scope = "missing scopes" in str(error.get("message")).lower()
+        is_the_key = bool(words & _KEY_CODES)
         outcome = (
-            VerificationOutcome.NO_PERMISSION
-            if is_scope or words & _NOT_THE_KEY
-            else VerificationOutcome.WRONG_KEY
+            VerificationOutcome.WRONG_KEY if is_the_key else VerificationOutcome.NO_PERMISSION
         )
     elif status in _PAY and words & _QUOTA:
         outcome = VerificationOutcome.NO_QUOTA
@@ -99,10 +92,18 @@ def is_final(listing: VerificationOutcome | None) -> bool:
     return listing in {VerificationOutcome.WRONG_KEY, VerificationOutcome.OPENAI_UNREACHABLE}
 
 
-def _error(body: bytes) -> Mapping[str, object]:
+def _json_object(body: bytes) -> Mapping[str, object] | None:
     try:
         parsed = json.loads(body)
-    except ValueError:
-        return {}
-    error = parsed.get("error") if isinstance(parsed, dict) else None
-    return error if isinstance(error, dict) else {}
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _words(answer: Mapping[str, object]) -> set[str]:
+    """Return code and type of the error that *answer* tells; none when it tells none."""
+    match answer.get("error"):
+        case dict() as error:
+            return {str(error.get(name)) for name in ("code", "type")}
+        case _:
+            return set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -13,18 +14,25 @@ from gateway_svc.domain.errors import (
     UpstreamUnavailableError,
 )
 from gateway_svc.domain.key_name import KeyName
-from gateway_svc.domain.ports import KeyOpener, Lease, Upstream, UpstreamRequest
+from gateway_svc.domain.ports import (
+    KeyOpener,
+    Lease,
+    Upstream,
+    UpstreamAnswer,
+    UpstreamRequest,
+)
 from gateway_svc.domain.verification import VerificationOutcome, conclude, is_final, outcome_of
 from svc_runtime.clock import Clock
-from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.spiffe_id import SpiffeId
 
 _OPEN_SECONDS: Final = 5.0
-_TRY_SECONDS: Final = 20.0  # of one request; both fit into the minute for which a claim holds
+# Of one request. The opening, both requests and the report fit into the minute of a claim.
+_TRY_SECONDS: Final = 15.0
 _MAX_ANSWER_BYTES: Final = 1024 * 1024  # a list of models is some 50 KiB
 _MODELS: Final = Endpoint.parse("models")
 _CHAT: Final = Endpoint.parse("chat/completions")
 _AGENT: Final = ("user-agent", "keyturn-gateway")
+_LISTING: Final = UpstreamRequest("GET", _MODELS, "", (_AGENT,), b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,39 +111,48 @@ class Verifier:
         """
         if self._clock.now() >= verification.lease.expire_time:
             raise LeaseExpiredError
-        api_key = await self._opener.open(verification, verification.lease, _OPEN_SECONDS)
-        try:
-            outcome = await self._try(api_key)
-        finally:
-            del api_key
+        outcome = await self._try(verification)
         await self._desk.report(verification, outcome)
         return outcome
 
-    async def _try(self, api_key: SecretBytes) -> VerificationOutcome:
-        listing = await self._ask(UpstreamRequest("GET", _MODELS, "", (_AGENT,), b""), api_key)
+    async def _try(self, verification: Verification) -> VerificationOutcome:
+        """Return what OpenAI says of the key.
+
+        1. Open the key: one lease, one decrypt, for both requests.
+        2. List models, which costs nothing and tells whether OpenAI knows the key.
+        3. Ask one token of a model, which tells whether the key has quota.
+        """
+        api_key = await self._opener.open(verification, verification.lease, _OPEN_SECONDS)  # (1)
+        listing = await _finding(self._upstream.send(_LISTING, api_key, _TRY_SECONDS))  # (2)
         if is_final(listing) or not self._model:
             return conclude(listing, None)
-        body = json.dumps(
-            {
-                "model": self._model,
-                "messages": [{"role": "user", "content": "ping"}],
-                "max_completion_tokens": 1,
-            }
-        ).encode()
-        headers = (_AGENT, ("content-type", "application/json"))
-        asking = await self._ask(UpstreamRequest("POST", _CHAT, "", headers, body), api_key)
-        return conclude(listing, asking)
+        sending = self._upstream.send(_asking(self._model), api_key, _TRY_SECONDS)  # (3)
+        del api_key
+        return conclude(listing, await _finding(sending))
 
-    async def _ask(
-        self, request: UpstreamRequest, api_key: SecretBytes
-    ) -> VerificationOutcome | None:
-        body = bytearray()
-        try:
-            async with self._upstream.send(request, api_key, _TRY_SECONDS) as answer:
-                async for piece in answer.body:
-                    body += piece
-                    if len(body) > _MAX_ANSWER_BYTES:
-                        return VerificationOutcome.OPENAI_UNREACHABLE
-                return outcome_of(answer.status, bytes(body))
-        except (UpstreamUnavailableError, UpstreamTimedOutError):
-            return VerificationOutcome.OPENAI_UNREACHABLE
+
+def _asking(model: str) -> UpstreamRequest:
+    """Return the request of one token of *model*."""
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": "ping"}],
+        "max_completion_tokens": 1,
+    }
+    headers = (_AGENT, ("content-type", "application/json"))
+    return UpstreamRequest("POST", _CHAT, "", headers, json.dumps(body).encode())
+
+
+async def _finding(
+    sending: AbstractAsyncContextManager[UpstreamAnswer],
+) -> VerificationOutcome | None:
+    """Send a request, and return what its answer says about the key."""
+    body = bytearray()
+    try:
+        async with sending as answer:
+            async for piece in answer.body:
+                body += piece
+                if len(body) > _MAX_ANSWER_BYTES:
+                    return VerificationOutcome.OPENAI_UNREACHABLE
+            return outcome_of(answer.status, bytes(body))
+    except (UpstreamUnavailableError, UpstreamTimedOutError):
+        return VerificationOutcome.OPENAI_UNREACHABLE

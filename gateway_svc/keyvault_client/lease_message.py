@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from datetime import UTC
 
+import structlog
+
+from gateway_svc.domain.errors import KeyServiceUnavailableError
 from gateway_svc.domain.ports import Lease
 from keyturn.keyvault.v1 import lease_pb2 as lease_pb
 from svc_runtime.secret_bytes import SecretBytes
 
+_log = structlog.get_logger()
+
 
 def lease_of(message: lease_pb.Lease) -> Lease:
-    """Return the lease that *message* hands over; the wrapping token is cleared in it."""
+    """Return the lease that *message* hands over; the wrapping token is cleared in it.
+
+    Raises:
+        KeyServiceUnavailableError: It carries the sealed key in no way or in two: this is not a
+            key service of ours.
+    """
+    if bool(message.sealed_key) == bool(message.wrapping_token):
+        _log.error("lease_malformed", lease=message.lease_id)
+        raise KeyServiceUnavailableError
     token = SecretBytes(message.wrapping_token) if message.wrapping_token else None
     message.ClearField("wrapping_token")
     return Lease(

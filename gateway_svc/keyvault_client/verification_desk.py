@@ -16,6 +16,7 @@ from gateway_svc.keyvault_client.lease_message import lease_of
 from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_verification_service_pb2 as verification_pb
 from keyturn.keyvault.v1.key_verification_service_pb2_grpc import KeyVerificationServiceStub
+from svc_runtime.call_context import request_id_from
 from svc_runtime.grpc_channel import ReloadingChannel
 from svc_runtime.service_error import InvalidFieldError
 from svc_runtime.spiffe_id import SpiffeId
@@ -69,6 +70,12 @@ class GrpcVerificationDesk:
                 metadata=(("x-keyturn-request-id", verification.request_id),),
             )
         except grpc.aio.AioRpcError as error:
+            _log.warning(
+                "verification_report_refused",
+                code=error.code().name,
+                key=str(verification.key),
+                lease=verification.lease.lease_id,
+            )
             failure = to_service_error(error)
         else:
             return
@@ -79,8 +86,12 @@ def _verification(message: verification_pb.Verification) -> Verification:
     lease = lease_of(message.lease)
     try:
         return Verification(
-            message.request_id, KeyName.parse(message.key), SpiffeId.parse(message.app), lease
+            request_id_from([message.request_id]),
+            KeyName.parse(message.key),
+            SpiffeId.parse(message.app),
+            lease,
         )
     except (InvalidFieldError, ValueError):
         pass
+    _log.error("lease_malformed", lease=lease.lease_id)
     raise KeyServiceUnavailableError

@@ -1,1 +1,1 @@
-"""The gateway's door to Vault: transit decrypt, and nothing else."""
+"""The gateway's door to Vault: transit decrypt, unwrapping, and nothing else."""

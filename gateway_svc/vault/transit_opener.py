@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import Final, cast
 
+import structlog
 from hvac.api.secrets_engines import Transit
 
 from gateway_svc.domain.errors import SealedKeyUnusableError
 from gateway_svc.domain.ports import KeyPurpose, Lease
 from gateway_svc.vault.unwrapper import Unwrapper
 from svc_runtime.secret_bytes import SecretBytes
-from svc_runtime.vault.errors import VaultBadRequestError
+from svc_runtime.vault.errors import VaultBadRequestError, VaultUnavailableError
 from svc_runtime.vault.session import VaultSession
+
+_log = structlog.get_logger()
 
 _MOUNT: Final = "keyturn-transit"
 _TRANSIT_KEY: Final = "openai"
@@ -40,11 +45,21 @@ class TransitOpener:
             "X-Keyturn-Key": str(purpose.key),
         }
         seconds = min(timeout_seconds, _MAX_SECONDS)
-        ciphertext = lease.ciphertext
-        if lease.wrapping_token is not None:
-            ciphertext = await self._unwrapper.sealed_key(
-                lease.wrapping_token, lease, headers, seconds
-            )
+        try:
+            async with asyncio.timeout(seconds):  # of unwrapping and decrypting together
+                ciphertext = lease.ciphertext
+                if lease.wrapping_token is not None:
+                    ciphertext = await self._unwrapper.sealed_key(
+                        lease.wrapping_token, lease, headers, seconds
+                    )
+                return await self._decrypt(ciphertext, purpose, headers, seconds)
+        except TimeoutError:
+            _log.warning("vault_unavailable", cause="timeout")
+        raise VaultUnavailableError
+
+    async def _decrypt(
+        self, ciphertext: str, purpose: KeyPurpose, headers: Mapping[str, str], seconds: float
+    ) -> SecretBytes:
         try:
             answer = await self._session.call(
                 lambda adapter: Transit(adapter).decrypt_data(

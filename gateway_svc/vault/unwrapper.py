@@ -19,10 +19,7 @@ from gateway_svc.domain.ports import Lease
 from svc_runtime.clock import Clock
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import ServiceError
-from svc_runtime.vault.errors import (
-    VaultBadRequestError,
-    VaultNotFoundError,
-)
+from svc_runtime.vault.errors import VaultBadRequestError, VaultNotFoundError
 from svc_runtime.vault.session import VaultSession
 
 _log = structlog.get_logger()
@@ -63,10 +60,12 @@ class Unwrapper:
             SealedKeyUnusableError: What it stood for is no sealed key.
             VaultUnavailableError: Vault cannot answer.
         """
-        text = token.expose().decode("ascii", errors="replace")
         try:
             about = await self._session.call(  # (1)
-                lambda adapter: adapter.post("/v1/sys/wrapping/lookup", json={"token": text}),
+                lambda adapter: adapter.post(
+                    "/v1/sys/wrapping/lookup",
+                    json={"token": token.expose().decode("ascii", errors="replace")},
+                ),
                 headers,
                 timeout_seconds=timeout_seconds,
             )
@@ -79,7 +78,7 @@ class Unwrapper:
             raise HandoffForgedError
         try:
             answer = await self._session.call(  # (2)
-                lambda adapter: Wrapping(adapter).unwrap(token=text),
+                lambda adapter: Wrapping(adapter).unwrap(token=token.expose().decode("ascii")),
                 headers,
                 timeout_seconds=timeout_seconds,
             )
@@ -87,6 +86,8 @@ class Unwrapper:
             answer = None
         if answer is None:
             raise self._gone(lease)
+        if self._clock.now() >= lease.expire_time:
+            raise LeaseExpiredError  # taken in time, and too late to be opened
         match answer.get("data"):
             case {"sealed_key": str(sealed_key)}:
                 return sealed_key

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Mapping
 
 from keyturn_cli.local.layout import Layout
-from keyturn_cli.local.openbao_server import OpenBaoServer
 from keyturn_cli.local.private_file import write_private_file
+from keyturn_cli.local.vault_server import VaultServer
 from svc_runtime.secret_bytes import SecretBytes
 
 
@@ -16,7 +16,7 @@ def write_client_env(
     *,
     ports: Mapping[str, int],
     key_name: str,
-    openbao: OpenBaoServer,
+    openbao: VaultServer,
     owner_token: SecretBytes,
     app_token: SecretBytes,
 ) -> None:

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class OpenBaoServer:
 
     Attributes:
         address: URL of its API.
+        standby_addresses: None: it is a node without others.
         ca_file: What a client must trust to call it.
         audit_log: One JSON object per line; secrets are HMACed.
         root_token_file: The root token, mode 0600; there after the first start.
@@ -89,6 +90,7 @@ class OpenBaoServer:
             working_dir=self._home,
         )
         self.address = f"https://{_HOST}:{port}"
+        self.standby_addresses: Sequence[str] = ()
         self.ca_file = self._home / "tls" / "ca.pem"
         self.audit_log = self._home / _AUDIT_LOG
         self.root_token_file = self._home / "root-token"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from keyturn_cli.local.layout import DEMO_APP, TRUST_DOMAIN, Layout
@@ -14,9 +15,22 @@ TOKEN_TTL_SECONDS = 8 * 3600  # a working day; `keyturn local up` renews client.
 Table = Mapping[str, object]
 
 
-def key_service_settings(
-    layout: Layout, vault_address: str, vault_ca: Path, ports: Mapping[str, int]
-) -> str:
+@dataclass(frozen=True, slots=True)
+class VaultPlace:
+    """Where Vault is.
+
+    Attributes:
+        address: URL of its API.
+        ca_file: What a client must trust to call it.
+        standby_addresses: URLs of further nodes.
+    """
+
+    address: str
+    ca_file: Path
+    standby_addresses: Sequence[str] = ()
+
+
+def key_service_settings(layout: Layout, vault: VaultPlace, ports: Mapping[str, int]) -> str:
     """Return the key service's settings, TOML."""
     return _toml(
         {
@@ -25,19 +39,19 @@ def key_service_settings(
             "health_address": f"127.0.0.1:{ports['health']}",
             "gateways": [f"spiffe://{TRUST_DOMAIN}/gateway-svc"],
             "tls": _tls(layout, "keyvault-svc"),
-            "vault": _vault(vault_address, vault_ca),
+            "vault": _vault(vault),
             "vault.approle": _approle(layout, "keyvault-svc"),
             "maintenance.approle": _approle(layout, "keyvault-maintenance"),
             "people": {
-                **_issuer(vault_address, vault_ca, "keyturn-owners"),
+                **_issuer(vault, "keyturn-owners"),
                 # The name of Vault's entity, which only an administrator can change.
                 "name_claim": "preferred_username",
             },
-            "[app_issuers]": _app_issuer(vault_address, vault_ca),
+            "[app_issuers]": _app_issuer(vault),
             "bootstrap": {
                 "policy_dir": str(_POLICIES),
                 "trust_domain": TRUST_DOMAIN,
-                "issuer": vault_address,
+                "issuer": vault.address,
                 "owner_token_ttl_seconds": TOKEN_TTL_SECONDS,
                 "app_token_ttl_seconds": TOKEN_TTL_SECONDS,
             },
@@ -47,8 +61,7 @@ def key_service_settings(
 
 def gateway_settings(
     layout: Layout,
-    vault_address: str,
-    vault_ca: Path,
+    vault: VaultPlace,
     ports: Mapping[str, int],
     *,
     key_service_target: str,
@@ -63,14 +76,14 @@ def gateway_settings(
             "health_address": f"127.0.0.1:{ports['health']}",
             "app_id_prefix": f"spiffe://{TRUST_DOMAIN}/app/",
             "tls": _tls(layout, "gateway-svc"),
-            "vault": _vault(vault_address, vault_ca),
+            "vault": _vault(vault),
             "vault.approle": _approle(layout, "gateway-svc"),
             "key_service": {"target": key_service_target},
             "openai": {"base_url": upstream, "allow_http_on_loopback": True},
             # Somebody waits for it at a terminal.
             "verification": {"poll_seconds": 0.2},
             "default_keys": {DEMO_APP: default_key},
-            "[app_issuers]": _app_issuer(vault_address, vault_ca),
+            "[app_issuers]": _app_issuer(vault),
         }
     )
 
@@ -80,8 +93,12 @@ def _tls(layout: Layout, service: str) -> Table:
     return {"certificate": str(certificate), "key": str(key), "ca": str(layout.ca_file)}
 
 
-def _vault(address: str, ca_file: Path) -> Table:
-    return {"address": address, "ca_file": str(ca_file)}
+def _vault(vault: VaultPlace) -> Table:
+    return {
+        "address": vault.address,
+        "ca_file": str(vault.ca_file),
+        "standby_addresses": list(vault.standby_addresses),
+    }
 
 
 def _approle(layout: Layout, service: str) -> Table:
@@ -91,18 +108,18 @@ def _approle(layout: Layout, service: str) -> Table:
     }
 
 
-def _issuer(vault_address: str, vault_ca: Path, audience: str) -> Table:
-    issuer = f"{vault_address}/v1/identity/oidc"
+def _issuer(vault: VaultPlace, audience: str) -> Table:
+    issuer = f"{vault.address}/v1/identity/oidc"
     return {
         "issuer": issuer,
         "audience": audience,
         "jwks_url": f"{issuer}/.well-known/keys",
-        "ca_file": str(vault_ca),
+        "ca_file": str(vault.ca_file),
     }
 
 
-def _app_issuer(vault_address: str, vault_ca: Path) -> Table:
-    return {**_issuer(vault_address, vault_ca, "keyturn-apps"), "app_claim": "keyturn_app"}
+def _app_issuer(vault: VaultPlace) -> Table:
+    return {**_issuer(vault, "keyturn-apps"), "app_claim": "keyturn_app"}
 
 
 def _toml(settings: Mapping[str, object]) -> str:

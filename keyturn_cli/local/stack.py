@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from keyturn.keyvault.v1.key_pb2 import KEY_STATE_ACTIVE
+from keyturn_cli.local.bootstrap_run import bootstrap
 from keyturn_cli.local.child_process import ChildProcess, stop_recorded
 from keyturn_cli.local.client_env import write_client_env
 from keyturn_cli.local.errors import AlreadyRunningError, LocalStackError
@@ -24,15 +25,16 @@ from keyturn_cli.local.pid_file import read_pid_file, write_pid_file
 from keyturn_cli.local.seeding import seed
 from keyturn_cli.local.service_settings import (
     TOKEN_TTL_SECONDS,
+    VaultPlace,
     gateway_settings,
     key_service_settings,
 )
 from keyturn_cli.local.upstream import Upstream
+from keyturn_cli.local.vault_server import VaultServer
 from svc_runtime.clock import SystemClock
 
 SUPERVISOR: Final = "local"  # name of the pid file of the process that holds the stack
 _READY_SECONDS: Final = 30.0
-_BOOTSTRAP_SECONDS: Final = 60.0
 _RENEW_AFTER: Final = timedelta(seconds=TOKEN_TTL_SECONDS / 2)
 _RENEW_AGAIN_AFTER: Final = timedelta(minutes=1)  # when Vault could not
 _WATCH_SECONDS: Final = 0.5
@@ -56,6 +58,7 @@ class LocalStack:
         wanted_ports: Mapping[str, int] | None = None,
         replicas: int = 1,
         is_seeded: bool = True,
+        make_vault: Callable[[Layout, Mapping[str, int]], VaultServer] | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Describe the stack; nothing runs yet.
@@ -66,16 +69,18 @@ class LocalStack:
             wanted_ports: Ports that must be these, by name; see `port_names`.
             replicas: How many processes of each service to run.
             is_seeded: Whether to give the upstream's key into custody and grant it.
+            make_vault: Makes the Vault to run, of the layout and the ports; by default one OpenBao.
             say: Takes lines of progress, for people.
         """
         self.layout = Layout(home.absolute())
         self.services: dict[str, ChildProcess] = {}
         self.ports: dict[str, int] = {}
-        self.openbao: OpenBaoServer
+        self.openbao: VaultServer
         self._upstream = upstream
         self._wanted_ports = wanted_ports or {}
         self._replicas = replicas
         self._is_seeded = is_seeded
+        self._make_vault = make_vault or _one_openbao
         self._say = say
         self._clock = SystemClock()
         self._running = ExitStack()
@@ -152,18 +157,13 @@ class LocalStack:
         self._take_possession()
         self.ports = choose_ports(layout.ports_file, self._port_names(), self._wanted_ports)
         self._say("starting OpenBao")
-        self.openbao = OpenBaoServer(
-            layout.openbao_dir,
-            layout.run_dir,
-            port=self.ports["vault"],
-            cluster_port=self.ports["vault-cluster"],
-        )
+        self.openbao = self._make_vault(layout, self.ports)
         # Before the start, as for every child: an interrupt may come at any point.
         self._running.callback(self.openbao.stop)
         self.openbao.start()
         self._write_settings()
         self._say("setting Vault up for Keyturn")
-        self._bootstrap()
+        bootstrap(layout, self.openbao.root_token_file)
         self._vault = LocalVault(self.openbao.client(), layout, self._clock)
         self._vault.write_service_logins()
         self._vault.renew_certificates()
@@ -220,7 +220,8 @@ class LocalStack:
         }
 
     def _write_settings(self) -> None:
-        address, ca_file = self.openbao.address, self.openbao.ca_file
+        openbao = self.openbao
+        vault = VaultPlace(openbao.address, openbao.ca_file, openbao.standby_addresses)
         targets = ",".join(
             f"127.0.0.1:{self._ports_of(f'keyvault{suffix}')['gateway']}"
             for suffix in self._suffixes()
@@ -228,16 +229,13 @@ class LocalStack:
         standin = f"http://127.0.0.1:{self.ports.get('openai-standin')}/v1"
         for suffix in self._suffixes():
             self.layout.service_settings(f"keyvault-svc{suffix}").write_text(
-                key_service_settings(
-                    self.layout, address, ca_file, self._ports_of(f"keyvault{suffix}")
-                ),
+                key_service_settings(self.layout, vault, self._ports_of(f"keyvault{suffix}")),
                 encoding="utf-8",
             )
             self.layout.service_settings(f"gateway-svc{suffix}").write_text(
                 gateway_settings(
                     self.layout,
-                    address,
-                    ca_file,
+                    vault,
                     self._ports_of(f"gateway{suffix}"),
                     key_service_target=f"ipv4:{targets}",
                     upstream=self._upstream.base_url or standin,
@@ -245,27 +243,6 @@ class LocalStack:
                 ),
                 encoding="utf-8",
             )
-
-    def _bootstrap(self) -> None:
-        settings = self.layout.service_settings("keyvault-svc")
-        command = [
-            *(sys.executable, "-m", "keyvault_svc", "bootstrap"),
-            *("--config", str(settings), "--token-file", str(self.openbao.root_token_file)),
-        ]
-        child = ChildProcess(
-            "bootstrap",
-            command,
-            run_dir=self.layout.run_dir,
-            # Lines for people; `*.log` are JSON.
-            log_file=self.layout.logs_dir / "bootstrap.txt",
-        )
-        try:
-            child.start()
-            status = child.wait(_BOOTSTRAP_SECONDS)
-        finally:
-            child.stop()
-        if status != 0:
-            raise LocalStackError(f"Vault could not be set up:\n{child.log_tail()}")
 
     def _start_services(self) -> None:
         children: list[tuple[ChildProcess, Callable[[], bool]]] = []
@@ -303,3 +280,12 @@ class LocalStack:
             # gRPC's C core writes plain text; the logs are JSON.
             environment={"GRPC_VERBOSITY": "NONE"},
         )
+
+
+def _one_openbao(layout: Layout, ports: Mapping[str, int]) -> VaultServer:
+    return OpenBaoServer(
+        layout.openbao_dir,
+        layout.run_dir,
+        port=ports["vault"],
+        cluster_port=ports["vault-cluster"],
+    )

@@ -151,6 +151,16 @@ def missing_scopes() -> ApiError:
     )
 
 
+def ip_not_authorized() -> ApiError:
+    """Return the error of a key that OpenAI takes from some addresses only."""
+    return ApiError(
+        HTTPStatus.UNAUTHORIZED,
+        "Your request IP does not match the configured IP allowlist for your project or "
+        "organization.",
+        code="ip_not_authorized",
+    )
+
+
 def invalid_url(method: str, path: str) -> ApiError:
     """Return the error for a path or method that the API does not have."""
     return ApiError(HTTPStatus.NOT_FOUND, f"Invalid URL ({method} {path})")
@@ -202,6 +212,7 @@ def error_of_key(kind: KeyKind, raw_key: str, request_id: str) -> ApiError | Non
         KeyKind.OVERLOADED: overloaded(request_id),
         KeyKind.REVOKED: incorrect_key(raw_key),
         KeyKind.FORBIDDEN: missing_scopes(),
+        KeyKind.IPBLOCKED: ip_not_authorized(),
     }
     return errors.get(kind)
 

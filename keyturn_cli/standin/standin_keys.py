@@ -36,6 +36,7 @@ class KeyKind(StrEnum):
     REVOKED = "revoked"
     SOONREVOKED = "soonrevoked"  # works for `SERVED_BEFORE_REVOCATION` requests, then no more
     FORBIDDEN = "forbidden"
+    IPBLOCKED = "ipblocked"
 
 
 _KEY: Final = re.compile(

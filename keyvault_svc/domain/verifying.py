@@ -189,8 +189,9 @@ class KeyVerifying:
 
 def _to_try(record: KeyRecord, entry: QueuedVerification, now: datetime) -> KeyVersion | None:
     """Return the version that *entry* asks to be tried; None when there is nothing to try."""
-    version = record.to_verify
-    if version is None or not entry.is_recheck or version.verification is None:
-        return version
-    is_fresh = now - version.verification.verify_time < _RECHECK_PAUSE
-    return None if is_fresh else version
+    if not entry.is_recheck:
+        return record.to_verify
+    current = record.current  # OpenAI refused a call with the key that serves
+    tried = current.verification
+    is_fresh = tried is not None and now - tried.verify_time < _RECHECK_PAUSE
+    return current if current.may_be_tried and not is_fresh else None

@@ -121,7 +121,7 @@ class KvDocuments:
         versions = await self._versions(path, headers)
         if versions is None:
             return 0
-        newest = max(versions)
+        newest = max(versions, default=0)
         await self._destroy(path, [v for v in versions if v != newest], versions, headers)
         after = await self._versions(path, headers)
         if after is not None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway_svc.domain.key_name import KeyName
-from gateway_svc.settings import Settings
+from gateway_svc.settings import Settings, VerificationSettings
 from svc_runtime.settings_models import SettingsError
 from svc_runtime.spiffe_id import SpiffeId
 
@@ -149,6 +149,7 @@ def test_the_environment_wins_over_the_file(
 
     assert settings.app_id_prefix == "spiffe://other.example/app/"
     assert settings.vault.address == "https://other.example:8200"
+    assert settings.vault.approle is not None
     assert settings.vault.approle.role_id_file == Path("role-id")
 
 
@@ -192,4 +193,36 @@ def test_a_prefix_that_would_take_strangers_for_apps_is_refused(
     text = _refusal(tmp_path)
 
     assert "app_id_prefix" in text
+    assert "canary" not in text
+
+
+def test_verifications_need_no_settings(tmp_path: Path) -> None:
+    settings = _load(tmp_path)
+
+    assert settings.verification == VerificationSettings(
+        model="gpt-4o-mini", poll_seconds=1.0, concurrency=4
+    )
+
+
+def test_a_verification_may_leave_the_model_out(tmp_path: Path) -> None:
+    settings = _load(tmp_path, sections='[verification]\nmodel = ""')
+
+    assert settings.verification.model == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'model = "canary\\n"',
+        f'model = "{"m" * 129}"',
+        "poll_seconds = 0",
+        "poll_seconds = 61",
+        "concurrency = 0",
+        "concurrency = 101",
+    ],
+)
+def test_a_setting_of_verifications_outside_its_range_is_refused(tmp_path: Path, line: str) -> None:
+    text = _refusal(tmp_path, sections=f"[verification]\n{line}")
+
+    assert f"verification.{line.split(' ', maxsplit=1)[0]}" in text
     assert "canary" not in text

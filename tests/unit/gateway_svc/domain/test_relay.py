@@ -8,6 +8,7 @@ import pytest
 from gateway_svc.domain.errors import UpstreamUnavailableError
 from gateway_svc.domain.ports import (
     Lease,
+    KeyPurpose,
     LeaseRequest,
     UpstreamRequest,
 )
@@ -128,10 +129,10 @@ async def test_each_step_has_the_time_that_is_left() -> None:
 
     class SlowOpener(FakeKeyOpener):
         async def open(
-            self, request: LeaseRequest, lease: Lease, timeout_seconds: float
+            self, purpose: KeyPurpose, lease: Lease, timeout_seconds: float
         ) -> SecretBytes:
             stage.clock.advance(2)
-            return await super().open(request, lease, timeout_seconds)
+            return await super().open(purpose, lease, timeout_seconds)
 
     opener = SlowOpener(API_KEY)
     relay = Relay(stage.leaser, opener, stage.upstream, stage.clock)

@@ -7,7 +7,7 @@ import pytest
 
 from gateway_svc.settings import Settings as GatewaySettings
 from keyturn_cli.local.layout import DEMO_APP, Layout
-from keyturn_cli.local.service_settings import gateway_settings, key_service_settings
+from keyturn_cli.local.service_settings import VaultPlace, gateway_settings, key_service_settings
 from keyvault_svc.settings import Settings as KeyServiceSettings
 
 VAULT = "https://127.0.0.1:8200"
@@ -25,7 +25,7 @@ def layout(request: pytest.FixtureRequest, tmp_path: Path) -> Layout:
 def test_the_key_service_takes_its_settings(layout: Layout) -> None:
     ports = {"owner": 1001, "gateway": 1002, "health": 1003}
     file = layout.service_settings("keyvault-svc")
-    file.write_text(key_service_settings(layout, VAULT, layout.home / "ca.pem", ports))
+    file.write_text(key_service_settings(layout, VaultPlace(VAULT, layout.home / "ca.pem"), ports))
 
     settings = KeyServiceSettings.load(file)
 
@@ -33,6 +33,7 @@ def test_the_key_service_takes_its_settings(layout: Layout) -> None:
     assert settings.gateway_address == "127.0.0.1:1002"
     assert settings.health_address == "127.0.0.1:1003"
     assert settings.tls.certificate == layout.certificate("keyvault-svc")[0]
+    assert settings.vault.approle is not None
     assert settings.vault.approle.secret_id_file == layout.home / "keyvault-svc.secret-id"
     assert settings.people.issuer == f"{VAULT}/v1/identity/oidc"
     assert [issuer.app_claim for issuer in settings.app_issuers] == ["keyturn_app"]
@@ -44,8 +45,7 @@ def test_the_gateway_takes_its_settings(layout: Layout) -> None:
     file.write_text(
         gateway_settings(
             layout,
-            VAULT,
-            layout.home / "ca.pem",
+            VaultPlace(VAULT, layout.home / "ca.pem"),
             ports,
             key_service_target="ipv4:127.0.0.1:1,127.0.0.1:2",
             upstream="http://127.0.0.1:9/v1",
@@ -68,8 +68,7 @@ def test_the_gateway_refuses_an_unencrypted_upstream_elsewhere(tmp_path: Path) -
     layout = Layout(tmp_path)
     text = gateway_settings(
         layout,
-        VAULT,
-        tmp_path / "ca.pem",
+        VaultPlace(VAULT, tmp_path / "ca.pem"),
         {"grpc": 1, "http": 2, "health": 3},
         key_service_target="ipv4:127.0.0.1:1",
         upstream="http://openai.example/v1",
@@ -87,7 +86,7 @@ def test_no_setting_holds_a_secret(tmp_path: Path) -> None:
     (tmp_path / "keyvault-svc.secret-id").write_text(secret_id)
 
     text = key_service_settings(
-        layout, VAULT, tmp_path / "ca.pem", {"owner": 1, "gateway": 2, "health": 3}
+        layout, VaultPlace(VAULT, tmp_path / "ca.pem"), {"owner": 1, "gateway": 2, "health": 3}
     )
 
     assert secret_id not in text

@@ -22,6 +22,12 @@ _CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]
         (KeyKind.OVERLOADED, openai.InternalServerError, None, "server_error"),
         (KeyKind.REVOKED, openai.AuthenticationError, "invalid_api_key", "invalid_request_error"),
         (KeyKind.FORBIDDEN, openai.PermissionDeniedError, None, "invalid_request_error"),
+        (
+            KeyKind.IPBLOCKED,
+            openai.AuthenticationError,
+            "ip_not_authorized",
+            "invalid_request_error",
+        ),
     ],
 )
 async def test_the_sdk_raises_what_the_kind_of_key_asks_for(

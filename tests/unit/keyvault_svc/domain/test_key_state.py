@@ -7,21 +7,22 @@ import pytest
 from keyvault_svc.domain.errors import KeyStateConflictError
 from keyvault_svc.domain.key_state import TRANSITIONS, VERIFIABLE, KeyEvent, KeyState, state_after
 
-# The whole table once more, by hand: columns as in COLUMNS, `-` for what is refused.
-COLUMNS = "verified   refused    replaced   restored   disabled   enabled    time_up    renewed    deleted"
+# The whole table once more, by hand: states down, events across, `-` for what is refused.
 TABLE = """
-pending    active     rejected   deleted    -          disabled   pending    expired    pending    deleted
-active     active     rejected   retiring   -          disabled   active     expired    active     deleted
-retiring   -          -          deleted    active     -          -          -          -          deleted
-disabled   disabled   disabled   retiring   -          disabled   pending    disabled   disabled   deleted
-rejected   active     rejected   deleted    -          disabled   -          rejected   rejected   deleted
-expired    expired    rejected   deleted    -          disabled   -          expired    pending    deleted
-deleted    -          -          -          -          -          -          -          -          deleted
-"""  # noqa: E501 - a table is read by its columns
+-        verified refused  replaced restored disabled enabled  time_up  renewed  deleted
+pending  active   rejected deleted  -        disabled pending  expired  pending  deleted
+active   active   rejected retiring -        disabled active   expired  active   deleted
+retiring -        -        deleted  active   -        -        -        -        deleted
+disabled disabled disabled retiring -        disabled pending  disabled disabled deleted
+rejected active   rejected deleted  -        disabled -        rejected rejected deleted
+expired  expired  rejected deleted  -        disabled -        expired  pending  deleted
+deleted  -        -        -        -        -        -        -        -        deleted
+"""
+(_, *EVENTS), *ROWS = (line.split() for line in TABLE.strip().splitlines())
 CELLS = [
     (KeyState(state), KeyEvent(event), None if after == "-" else KeyState(after))
-    for state, *row in (line.split() for line in TABLE.strip().splitlines())
-    for event, after in zip(COLUMNS.split(), row, strict=True)
+    for state, *row in ROWS
+    for event, after in zip(EVENTS, row, strict=True)
 ]
 
 

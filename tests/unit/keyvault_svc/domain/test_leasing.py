@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,23 +8,25 @@ import pytest
 from keyvault_svc.domain.errors import (
     AppProofInvalidError,
     GrantRevokedError,
+    KeyExpiredError,
     KeyRecordUnreadableError,
     ModelNotGrantedError,
     NotGrantedError,
 )
 from keyvault_svc.domain.key_record import KeyRecord
+from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.lease import LeaseOutcome, LeaseRequest, LeaseSettlement
-from keyvault_svc.domain.leasing import MAX_LEASE_SECONDS, KeyLeasing
-from keyvault_svc.domain.names import KeyName
+from keyvault_svc.domain.leasing import KeyLeasing
 from keyvault_svc.domain.ports import AppProof, AuditTags
 from keyvault_svc.limits.in_process_ledger import InProcessLedger
 from svc_runtime.jwt_verifier import IssuerUnavailableError
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import ServiceError
 from svc_runtime.spiffe_id import SpiffeId
+from svc_runtime.vault.errors import VaultUnavailableError
 from tests.fakes.fake_app_proof import FakeAppProof
-from tests.fakes.fake_clock import START, FakeClock
-from tests.fakes.fake_key_store import FakeKeyStore
+from tests.fakes.fake_clock import START
+from tests.unit.keyvault_svc.custody_stage import REQUEST, TEAM_KEY, Stage
 from tests.unit.keyvault_svc.samples import (
     BILLING,
     CIPHERTEXT,
@@ -33,17 +36,29 @@ from tests.unit.keyvault_svc.samples import (
     make_record,
     make_request,
     make_terms,
+    make_version,
 )
 
 TOKEN = SecretBytes(b"header.canary.signature")
 
 
-class _Stage:
-    def __init__(self, *records: KeyRecord, proof: AppProof | None = None) -> None:
-        self.clock = FakeClock()
-        self.store = FakeKeyStore(*records)
+class _Stage(Stage):
+    def __init__(
+        self,
+        *records: KeyRecord,
+        proof: AppProof | None = None,
+        is_always_wrapped: bool = False,
+    ) -> None:
+        super().__init__(*records, is_always_wrapped=is_always_wrapped)
         self.ledger = InProcessLedger(self.clock, settle_within_seconds=60)
-        self.leasing = KeyLeasing(self.store, self.ledger, proof or FakeAppProof(), self.clock)
+        self.leasing = KeyLeasing(
+            self.records,
+            self.handoff,
+            self.ledger,
+            self.verifying,
+            proof or FakeAppProof(),
+            self.clock,
+        )
 
     def unsettled(self) -> list[LeaseSettlement]:
         return self.ledger.expire(START + timedelta(days=1))
@@ -166,37 +181,108 @@ async def test_an_issuer_that_is_away_is_an_outage_and_no_refusal() -> None:
 
 
 async def test_a_record_that_cannot_be_read_gives_no_lease() -> None:
-    class BrokenStore(FakeKeyStore):
-        async def read(self, name: KeyName, tags: AuditTags) -> KeyRecord | None:
-            del name, tags
-            raise KeyRecordUnreadableError
+    stage = _Stage(make_record(make_grant(1)))
 
-    clock = FakeClock()
-    ledger = InProcessLedger(clock, settle_within_seconds=60)
-    leasing = KeyLeasing(BrokenStore(), ledger, FakeAppProof(), clock)
+    def corrupt() -> None:
+        raise KeyRecordUnreadableError
 
+    stage.line.before("read record", corrupt)
     with pytest.raises(KeyRecordUnreadableError):
-        await leasing.acquire(make_request())
+        await stage.leasing.acquire(make_request())
 
 
-def _leasing(lease_seconds: int) -> KeyLeasing:
-    clock = FakeClock()
-    ledger = InProcessLedger(clock, settle_within_seconds=60)
-    store = FakeKeyStore(make_record(make_grant(1)))
-    return KeyLeasing(store, ledger, FakeAppProof(), clock, lease_seconds=lease_seconds)
+async def test_while_vault_is_away_there_is_no_lease_and_nothing_is_consumed() -> None:
+    stage = _Stage(make_record(make_grant(1)))
+    stage.line.break_at(1)
+
+    with pytest.raises(VaultUnavailableError):
+        await stage.leasing.acquire(make_request())
+
+    assert stage.unsettled() == []
 
 
-@pytest.mark.parametrize("lease_seconds", [-1, 0, MAX_LEASE_SECONDS + 1])
-def test_a_lease_lasts_1_to_30_seconds(lease_seconds: int) -> None:
-    with pytest.raises(ValueError, match="1 to 30"):
-        _leasing(lease_seconds)
+async def test_a_deployment_that_wraps_hands_over_a_token_instead() -> None:
+    stage = _Stage(make_record(make_grant(1)), is_always_wrapped=True)
+
+    lease = await stage.leasing.acquire(make_request())
+
+    tags = AuditTags("request-0001", str(KEY), lease.lease_id, str(BILLING))
+    assert lease.ciphertext == ""
+    assert lease.wrapping_token is not None
+    assert stage.wrapper.wrapped == [(CIPHERTEXT, tags, 10)]
 
 
-@pytest.mark.parametrize("lease_seconds", [1, MAX_LEASE_SECONDS])
-async def test_a_lease_lasts_as_long_as_it_was_set(lease_seconds: int) -> None:
-    lease = await _leasing(lease_seconds).acquire(make_request())
+async def test_a_lease_that_cannot_be_wrapped_consumes_nothing() -> None:
+    stage = _Stage(make_record(make_grant(1)), is_always_wrapped=True)
+    stage.line.break_at(2)
 
-    assert lease.expire_time == START + timedelta(seconds=lease_seconds)
+    with pytest.raises(VaultUnavailableError):
+        await stage.leasing.acquire(make_request())
+
+    assert stage.unsettled() == []
+
+
+async def test_a_key_whose_time_is_up_is_not_leased() -> None:
+    stage = _Stage(replace(make_record(make_grant(1)), expire_time=START + timedelta(seconds=1)))
+    await stage.leasing.acquire(make_request())
+    stage.clock.advance(1)
+
+    with pytest.raises(KeyExpiredError):
+        await stage.leasing.acquire(make_request())
+
+
+async def test_during_a_rotation_it_is_the_old_key_that_is_leased() -> None:
+    record = make_record(make_grant(1))
+    stage = _Stage(replace(record, incoming=make_version(2, KeyState.PENDING), last_number=2))
+
+    lease = await stage.leasing.acquire(make_request())
+
+    assert (lease.key_version, lease.ciphertext) == (1, CIPHERTEXT)
+
+
+async def test_keys_that_openai_refused_are_tried_once_each() -> None:
+    stage = _Stage(make_record())
+    refused = [
+        replace(_settlement(f"{number:032x}", make_request()), outcome=LeaseOutcome.KEY_REJECTED)
+        for number in range(3)
+    ]
+    others = [
+        replace(_settlement(f"{9 + n:032x}", make_request()), outcome=outcome, key=str(TEAM_KEY))
+        for n, outcome in enumerate(sorted(set(LeaseOutcome) - {LeaseOutcome.KEY_REJECTED}))
+    ]
+
+    counted, repeated = await stage.leasing.settle([*refused, *others], REQUEST)
+
+    assert (len(counted), repeated) == (len(refused) + len(others), 0)
+    assert stage.line.requests == ["write verification"]
+    assert set(stage.verifications.entries) == {KEY}
+    assert stage.queued().is_recheck
+    assert stage.stored().state is KeyState.ACTIVE
+
+
+async def test_a_repeated_settlement_has_no_key_tried_again() -> None:
+    stage = _Stage(make_record())
+    refused = replace(_settlement("0" * 32, make_request()), outcome=LeaseOutcome.KEY_REJECTED)
+    await stage.leasing.settle([refused], REQUEST)
+    stage.verifications.entries.clear()
+
+    await stage.leasing.settle([refused], REQUEST)
+
+    assert stage.verifications.entries == {}
+
+
+@pytest.mark.parametrize("failure", [VaultUnavailableError, KeyRecordUnreadableError])
+async def test_settlements_count_even_if_no_key_can_be_queued(
+    failure: type[ServiceError],
+) -> None:
+    stage = _Stage(make_record())
+    refused = replace(_settlement("0" * 32, make_request()), outcome=LeaseOutcome.KEY_REJECTED)
+
+    def fail() -> None:
+        raise failure
+
+    stage.line.before("write verification", fail)
+    assert await stage.leasing.settle([refused], REQUEST) == ([refused], 0)
 
 
 async def test_the_first_settlement_of_a_lease_counts() -> None:
@@ -204,8 +290,8 @@ async def test_the_first_settlement_of_a_lease_counts() -> None:
     lease = await stage.leasing.acquire(make_request())
     served = _settlement(lease.lease_id, make_request())
 
-    assert stage.leasing.settle([served, served]) == ([served], 1)
-    assert stage.leasing.settle([served]) == ([], 1)
+    assert await stage.leasing.settle([served, served], REQUEST) == ([served], 1)
+    assert await stage.leasing.settle([served], REQUEST) == ([], 1)
     assert stage.unsettled() == []
 
 
@@ -220,8 +306,8 @@ def _settlement(lease_id: str, request: LeaseRequest) -> LeaseSettlement:
     )
 
 
-def test_settling_nothing_counts_nothing() -> None:
-    assert _Stage().leasing.settle([]) == ([], 0)
+async def test_settling_nothing_counts_nothing() -> None:
+    assert await _Stage().leasing.settle([], REQUEST) == ([], 0)
 
 
 @pytest.mark.parametrize("error", [NotGrantedError, GrantRevokedError, AppProofInvalidError])
