@@ -19,9 +19,11 @@ from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.vault.answers import (
     JSONObject,
     error_for,
+    is_of_the_node,
     parse_object,
     was_not_processed,
 )
+from svc_runtime.vault.consistency import INDEX, ReadConsistency
 from svc_runtime.vault.errors import VaultUnavailableError
 from svc_runtime.vault.retry_budget import RetryBudget
 from svc_runtime.vault.route import VaultRoute
@@ -29,8 +31,11 @@ from svc_runtime.vault.route import VaultRoute
 _log = structlog.get_logger()
 
 _MIN_CONNECT_SECONDS: Final = 0.3
+_MAX_CONNECT_SECONDS: Final = 2.0
+_HANGING_SECONDS: Final = 1.0  # a node from which nothing comes for so long is left
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _MAX_PAUSE_SECONDS: Final = 1.0
+_INTERNAL_ERROR = 500  # said after thought, such as without an audit device: no use to ask again
 _FIRST_FAILURE = 300  # redirects included: following one could send the token to another host
 
 
@@ -40,6 +45,7 @@ class _Request:
 
     method: str
     path: str
+    headers: Mapping[str, str] = field(repr=False)
     options: Mapping[str, Any] = field(repr=False)
 
 
@@ -82,10 +88,12 @@ class AsyncVaultAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac is
         self._pool = pool
         self._route = route
         self._budget = RetryBudget()
+        self._consistency = ReadConsistency()
         self._namespace = namespace
         self._timeout_seconds = timeout_seconds
         self._headers: Mapping[str, str] = {}
         self._token: SecretBytes | None = None
+        self._is_repeatable = False
 
     def with_headers(self, headers: Mapping[str, str]) -> Self:
         """Return a copy that adds *headers*, such as audited ones, to every request."""
@@ -105,10 +113,19 @@ class AsyncVaultAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac is
         bound._timeout_seconds = timeout_seconds  # noqa: SLF001  # a copy of self
         return bound
 
+    def with_repetition(self) -> Self:
+        """Return a copy whose requests are repeated also where Vault may have acted on them."""
+        bound = copy.copy(self)
+        bound._is_repeatable = True  # noqa: SLF001  # a copy of self
+        return bound
+
     async def login(self, url: str, use_token: bool = True, **kwargs: Any) -> JSONObject:  # noqa: ANN401, FBT001, FBT002  # hvac's signature
-        """Send a login request and return the answer. The adapter never keeps its token."""
+        """Send a login request and return the answer. The adapter never keeps its token.
+
+        It may be repeated: a token that nobody got dies of its TTL.
+        """
         del use_token
-        return await self.request("post", url, **kwargs)
+        return await self.with_repetition().request("post", url, **kwargs)
 
     def get_login_token(self, response: JSONObject) -> str:
         """Return the client token of a login's answer."""
@@ -148,7 +165,8 @@ class AsyncVaultAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac is
         request = _Request(
             method,
             url.replace("//", "/"),
-            {"headers": self._all_headers(headers, wrap_ttl), "params": params, "json": body},
+            self._all_headers(headers, wrap_ttl),
+            {"params": params, "json": body},
         )
         outcome = await self._repeated(request)
         if isinstance(outcome, _Failure):
@@ -165,20 +183,23 @@ class AsyncVaultAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac is
     async def _repeated(self, request: _Request) -> tuple[int, bytes] | _Failure:
         """Send *request*, and once more for as long as Vault certainly has not acted on it.
 
-        A request that Vault may have acted on is never repeated, whatever it asks for: Vault's
-        audit log shall show one line for each lease. Whoever can tell that it was not acted on, or
-        that twice is as good as once, repeats it.
+        One that Vault may have acted on is repeated only by a copy made `with_repetition`: Vault's
+        audit log shall show one line for each lease.
         """
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self._timeout_seconds
         for attempt in itertools.count(1):
             address = self._route.address
             outcome = await self._exchange(address, request, give_up - loop.time())
-            if not isinstance(outcome, _Failure) and not was_not_processed(*outcome):
+            if isinstance(outcome, _Failure):
+                is_safe, is_unsure = outcome.is_unsent, True
+            elif is_of_the_node(outcome[0]):
+                is_safe, is_unsure = was_not_processed(*outcome), outcome[0] != _INTERNAL_ERROR
+            else:
                 self._budget.succeeded()
                 return outcome
             has_other = self._route.leave(address)
-            if isinstance(outcome, _Failure) and not outcome.is_unsent:
+            if not is_safe and not (is_unsure and self._is_repeatable):
                 return outcome
             pause = 0.0 if has_other and attempt == 1 else _pause_seconds(attempt)
             if loop.time() + pause >= give_up or not self._budget.take():
@@ -196,19 +217,21 @@ class AsyncVaultAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac is
         """
         if self._pool.closed:
             return _Failure("closed")
-        # Connecting has a time of its own, which leaves some for another node.
-        timeout = aiohttp.ClientTimeout(
-            total=seconds, sock_connect=max(seconds / 3, _MIN_CONNECT_SECONDS)
-        )
+        # Connecting, TLS included, has a time of its own, which leaves some for another node.
+        connect_seconds = min(max(seconds / 3, _MIN_CONNECT_SECONDS), _MAX_CONNECT_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=connect_seconds)
+        begin = asyncio.get_running_loop().time()
         try:
             async with self._pool.request(
                 request.method,
                 # hvac has quoted the path; quoting it anew could turn one path into another.
                 URL(address + request.path, encoded=True),
+                headers={**request.headers, **self._consistency.headers},
                 timeout=timeout,
                 allow_redirects=False,
                 **request.options,
             ) as response:
+                self._consistency.observe(response.headers.get(INDEX))
                 return response.status, await response.read()
         except aiohttp.ConnectionTimeoutError:
             return _Failure("connect_timeout", is_unsent=True)
@@ -218,6 +241,13 @@ class AsyncVaultAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac is
             return _Failure("timeout")
         except (aiohttp.ClientError, OSError):
             return _Failure("connection")
+        except asyncio.CancelledError:
+            # The caller's time is often up before ours; a node that used it up is left all the
+            # same, or else its open connections would use up that of many calls to come.
+            waited = asyncio.get_running_loop().time() - begin
+            if waited >= min(_HANGING_SECONDS, self._timeout_seconds / 2):
+                self._route.leave(address)
+            raise
 
     def _all_headers(self, headers: Mapping[str, str] | None, wrap_ttl: object) -> dict[str, str]:
         # Vault refuses requests without X-Vault-Request where an operator guards against SSRF.

@@ -17,22 +17,26 @@ from svc_runtime.vault.errors import (
 JSONObject = dict[str, Any]
 """What Vault answers. `Any`, because each caller checks the few members that it reads."""
 
+_REDIRECT = 300
 _BAD_REQUEST = 400
 _FORBIDDEN = 403
 _NOT_FOUND = 404
 _TOO_LARGE = 413
 _SERVER_ERROR = 500
+_UNAVAILABLE = 503
 
 # Texts of Vault's and OpenBao's own source, lower case; their HTTP statuses alone do not decide.
 _CAS_MISMATCH = "check-and-set parameter did not match"
 _NO_SUCH_MOUNT = "no handler for route"
-# The first two of OpenBao and Vault when sealed, the others of a node that does not lead.
-_NOT_SERVING = (
-    "openbao is sealed",
-    "vault is sealed",
-    "local node not active but active cluster node not found",
-    "node is not active",
-)
+# What both say before they audit a request or act on it, as the only error: within others, such a
+# text tells how far a request came. "no active Vault instance found" is none of them: it is said
+# also after forwarding failed, and then the leader may have acted.
+_NOT_SERVING = {
+    (_UNAVAILABLE, "vault is sealed"),
+    (_UNAVAILABLE, "node is not active"),
+    (_SERVER_ERROR, "local node not active but active cluster node not found"),
+    (_SERVER_ERROR, "active context canceled after getting state lock"),
+}
 _KV_STILL_UPGRADING = "upgrading from non-versioned to versioned data"
 
 
@@ -79,17 +83,25 @@ def error_for(status: int, body: bytes) -> type[VaultAnswerError | VaultUnavaila
 def was_not_processed(status: int, body: bytes) -> bool:
     """Return whether an answer says that Vault has not acted on the request.
 
-    That is so where the node that answers is sealed, or is not the leader and knows of none: it
-    says so before it looks at the request, and before anything is audited.
+    That is so where the node that answers is sealed, is about to be, or is not the leader and
+    knows of none.
 
     Args:
         status: HTTP status.
         body: The answer's body. Only its list `errors` is looked at.
     """
-    if status < _SERVER_ERROR:
-        return False
-    text = _errors_text(body)
-    return any(words in text for words in _NOT_SERVING)
+    return (status, _errors_text(body)) in _NOT_SERVING
+
+
+def is_of_the_node(status: int) -> bool:
+    """Return whether an answer tells of the node's state, so that another may answer better.
+
+    A redirect is such an answer: it comes from a node that cannot reach the leader.
+
+    Args:
+        status: HTTP status.
+    """
+    return _REDIRECT <= status < _BAD_REQUEST or status >= _SERVER_ERROR
 
 
 def _errors_text(body: bytes) -> str:

@@ -91,9 +91,9 @@ class VaultConnection:
 class VaultSession:
     """A logged-in connection to Vault that outlives outages of Vault.
 
-    It caches no answer. It repeats an operation only where Vault has certainly not acted on it:
-    the connection could not be made, the node is sealed or knows of no leader, or Vault refused it
-    (403) because the token was revoked or had expired.
+    It caches no answer. Unless told otherwise, it repeats an operation only where Vault has
+    certainly not acted on it: the connection could not be made, the node is sealed or knows of no
+    leader, or Vault refused it (403) because the token was revoked or had expired.
     """
 
     def __init__(self, connection: VaultConnection, login: VaultLogin, clock: Clock) -> None:
@@ -167,15 +167,18 @@ class VaultSession:
         headers: Mapping[str, str],
         *,
         timeout_seconds: float | None = None,
+        is_repeatable: bool = False,
     ) -> JSONObject:
         """Run *operation* with the present token.
 
         Args:
             operation: Such as `lambda adapter: Transit(adapter).decrypt_data(...)`. It may run
-                twice; the first run then had no effect at Vault.
+                twice; unless *is_repeatable*, the first run then had no effect at Vault.
             headers: Headers that Vault writes to its audit log.
             timeout_seconds: Total time of this call, a new login included. By default the
                 connection's `request_timeout_seconds`.
+            is_repeatable: Whether *operation* may be repeated also where Vault may have acted on
+                it: twice is as good as once, in Vault's audit log too.
 
         Returns:
             The answer's JSON object; empty for an answer without a body.
@@ -189,21 +192,23 @@ class VaultSession:
         """
         if timeout_seconds is None:
             timeout_seconds = self._connection.request_timeout_seconds
+        if self._adapter is None:
+            raise VaultUnavailableError
+        adapter = self._adapter.with_headers(headers).with_timeout(timeout_seconds)
+        if is_repeatable:
+            adapter = adapter.with_repetition()
         try:
             async with asyncio.timeout(timeout_seconds):
-                return await self._call(operation, headers, timeout_seconds)
+                return await self._call(operation, adapter)
         except TimeoutError:
             _log.warning("vault_unavailable", cause="timeout")
         raise VaultUnavailableError  # outside `except`: an error's context can hold the request
 
-    async def _call(
-        self, operation: Operation, headers: Mapping[str, str], timeout_seconds: float
-    ) -> JSONObject:
-        keeper, adapter = self._keeper, self._adapter
+    async def _call(self, operation: Operation, adapter: AsyncVaultAdapter) -> JSONObject:
+        keeper = self._keeper
         token = keeper.token if keeper is not None else None
-        if keeper is None or adapter is None or token is None:
+        if keeper is None or token is None:
             raise VaultUnavailableError
-        adapter = adapter.with_headers(headers).with_timeout(timeout_seconds)
         try:
             return await operation(adapter.with_token(token))
         except VaultPermissionError:
