@@ -60,11 +60,14 @@ class KvFingerprintIndex:
         stored = await self._documents.read(fingerprint_path(fingerprint), headers_for(tags))
         if stored is None:
             return (), 0
+        names: tuple[KeyName, ...] | None
         try:
-            return tuple(KeyName.parse(n, "key") for n in json.loads(stored.text)), stored.revision
+            names = tuple(KeyName.parse(str(n), "key") for n in json.loads(stored.text))
         except (ValueError, TypeError, InvalidFieldError):
-            pass
-        raise KeyRecordUnreadableError
+            names = None
+        if names is None:
+            raise KeyRecordUnreadableError
+        return names, stored.revision
 
 
 def _text(names: tuple[KeyName, ...]) -> str:

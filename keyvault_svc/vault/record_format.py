@@ -187,6 +187,8 @@ def _version_to_stored(version: KeyVersion | None) -> dict[str, object] | None:
 
 def _version_from_stored(version: _StoredVersion) -> KeyVersion:
     sealed, tried = None, None
+    if (version.sealed_key is None) is not (version.fingerprint is None):
+        raise ValueError("a sealed key and its fingerprint are there together or not at all")
     if version.sealed_key is not None and version.fingerprint is not None:
         sealed = SealedKey(version.sealed_key, version.fingerprint)
     if version.verification is not None:

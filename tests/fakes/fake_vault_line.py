@@ -63,6 +63,8 @@ class FakeVaultLine:
         is_there = breaks_at is None or number < breaks_at
         if not is_there and not (number == breaks_at and self._is_answer_lost):
             raise VaultUnavailableError
-        yield
-        if not is_there:
-            raise VaultUnavailableError
+        try:
+            yield
+        finally:
+            if not is_there:
+                raise VaultUnavailableError

@@ -23,17 +23,18 @@ from keyvault_svc.vault.paths import (
 )
 
 _KV_CONFIG: Final = {"cas_required": True, "max_versions": 10}
-# Fixed for the life of a transit key: Vault cannot take any of them back. `convergent_encryption`
-# would make equal plaintexts visible; the last two would let the key out of Vault.
+# Fixed for the life of a transit key: Vault cannot take any of them back. The first two would let
+# the key out of Vault; `convergent_encryption` would make equal plaintexts visible.
+_STAYS_IN_VAULT: Final = {"exportable": False, "allow_plaintext_backup": False}
 _KEY_NATURE: Final = {
     "type": "aes256-gcm96",
     "derived": True,
     "convergent_encryption": False,
-    "exportable": False,
-    "allow_plaintext_backup": False,
+    **_STAYS_IN_VAULT,
 }
-# Only for fingerprints, which must be equal for equal plaintexts under whatever name.
-_FINGERPRINT_KEY_NATURE: Final = {**_KEY_NATURE, "derived": False}
+# Only for fingerprints, which must be equal for equal plaintexts under whatever name. Of a key that
+# is not derived, Vault does not tell `convergent_encryption`.
+_FINGERPRINT_KEY_NATURE: Final = {"type": "aes256-gcm96", "derived": False, **_STAYS_IN_VAULT}
 _KEY_CONFIG: Final = {"deletion_allowed": False}
 _UPGRADE_TRIES: Final = 100
 _UPGRADE_PAUSE_SECONDS: Final = 0.1  # a new KV v2 mount takes well under a second; 10 s in all

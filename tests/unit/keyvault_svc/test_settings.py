@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from keyvault_svc.domain.leasing import DEFAULT_LEASE_SECONDS
-from keyvault_svc.settings import Settings
+from keyvault_svc.domain.erasure import RetentionPolicy
+from keyvault_svc.domain.handoff import DEFAULT_LEASE_SECONDS
+from keyvault_svc.domain.key_policy import KeyPolicy
+from keyvault_svc.settings import HandoffKind, Settings
 from svc_runtime.settings_models import SettingsError
 
 GATEWAY = "spiffe://example.org/svc/gateway-svc"
@@ -53,6 +56,55 @@ def test_what_is_not_set_has_a_safe_default(tmp_path: Path) -> None:
     assert settings.app_issuers == ()
     assert settings.bootstrap is None
     assert settings.people.groups_claim == "groups"
+
+
+def test_keys_have_the_rules_of_the_domain_unless_others_are_set(tmp_path: Path) -> None:
+    settings = _load(tmp_path)
+
+    assert settings.keys.policy() == KeyPolicy()
+    assert settings.keys.handoff is HandoffKind.INLINE
+    assert settings.retention.policy() == RetentionPolicy()
+
+
+def test_rules_of_keys_are_set_in_days_and_seconds_and_0_is_never(tmp_path: Path) -> None:
+    keys = """
+[keys]
+rotate_after_days = 0
+max_age_days = 365
+overlap_seconds = 0
+refuse_shared = true
+handoff = "wrapped"
+[retention]
+vault_backup_days = 30
+"""
+
+    settings = _load(tmp_path, sections=keys)
+
+    assert settings.keys.policy() == KeyPolicy(
+        rotate_after=None,
+        max_age=timedelta(days=365),
+        overlap=timedelta(),
+        are_shared_keys_refused=True,
+    )
+    assert settings.keys.handoff is HandoffKind.WRAPPED
+    assert settings.retention.policy() == RetentionPolicy(vault_backups=timedelta(days=30))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "keys.rotate_after_days = -1",
+        "keys.max_age_days = 3651",
+        "keys.overlap_seconds = 2592001",
+        'keys.handoff = "canary"',
+        "retention.service_log_days = -1",
+    ],
+)
+def test_a_rule_outside_its_range_is_refused(tmp_path: Path, setting: str) -> None:
+    text = _refusal(tmp_path, top=setting)
+
+    assert setting.split(" ", maxsplit=1)[0] in text
+    assert "canary" not in text
 
 
 @pytest.mark.parametrize(
@@ -139,6 +191,7 @@ def test_the_environment_wins_over_the_file(
     settings = _load(tmp_path, top="lease_seconds = 7")
 
     assert settings.lease_seconds == 5
+    assert settings.vault.approle is not None
     assert settings.vault.approle.mount == "other"
     assert settings.gateways == ("spiffe://example.org/svc/other",)
 

@@ -122,6 +122,8 @@ class _World:
             was = before[number].state if number in before else None
             if version.state is KeyState.RETIRING and was is KeyState.ACTIVE:
                 self.served.add(number)
+            if was is KeyState.DISABLED and version.state not in {was, KeyState.RETIRING}:
+                assert step in {"enable", "delete"}  # the owner's switch, and nobody else's
             if version.state is not KeyState.ACTIVE or was is KeyState.ACTIVE:
                 continue
             # What begins to serve was verified, or served before and was brought back.
@@ -169,6 +171,23 @@ def _trial(outcome: VerificationOutcome) -> _Step:
 
 CREATE: _Step = ("create", lambda w: w.stage.custody.create(ALICE, KEY, API_KEY, REQUEST))
 CLAIM: _Step = ("claim", _World.claim)
+UNDO: _Step = ("undo", lambda w: w.stage.custody.undo_rotation(ALICE, KEY, REQUEST))
+DISABLE: _Step = ("disable", lambda w: w.stage.custody.disable(ALICE, KEY, REQUEST))
+ENABLE: _Step = ("enable", lambda w: w.stage.custody.enable(ALICE, KEY, REQUEST))
+# The few with which an owner and OpenAI decide whether a key serves.
+DECISIONS: st.SearchStrategy[_Step] = st.sampled_from(
+    [
+        CLAIM,
+        _trial(VerificationOutcome.VERIFIED),
+        _trial(VerificationOutcome.WRONG_KEY),
+        _report(VerificationOutcome.WRONG_KEY, -1),
+        _rotation(OTHER_API_KEY, None),
+        UNDO,
+        DISABLE,
+        ENABLE,
+        ("verify", lambda w: w.stage.custody.verify(ALICE, KEY, REQUEST)),
+    ]
+)
 STEPS: st.SearchStrategy[_Step] = st.one_of(
     st.just(CLAIM),
     st.just(_trial(VerificationOutcome.VERIFIED)),
@@ -178,9 +197,9 @@ STEPS: st.SearchStrategy[_Step] = st.one_of(
     st.sampled_from(
         [
             CREATE,
-            ("undo", lambda w: w.stage.custody.undo_rotation(ALICE, KEY, REQUEST)),
-            ("disable", lambda w: w.stage.custody.disable(ALICE, KEY, REQUEST)),
-            ("enable", lambda w: w.stage.custody.enable(ALICE, KEY, REQUEST)),
+            UNDO,
+            DISABLE,
+            ENABLE,
             ("verify", lambda w: w.stage.custody.verify(ALICE, KEY, REQUEST)),
             ("recheck", lambda w: w.stage.verifying.recheck(KEY, TAGS)),
             ("delete", lambda w: w.stage.custody.delete(ALICE, KEY, REQUEST)),
@@ -190,6 +209,7 @@ STEPS: st.SearchStrategy[_Step] = st.one_of(
     st.sampled_from([None, 40, 200_000]).map(lambda s: ("renew", lambda w: w.renew(s))),
     st.sampled_from([1, 61, 90_000, 200_000]).map(lambda s: ("time", lambda w: w.pass_time(s))),
 )
+DECIDED = st.tuples(DECISIONS, st.none())
 WHOLE = st.tuples(STEPS, st.none())
 BROKEN = st.tuples(STEPS, st.none() | st.integers(1, 12))
 
@@ -203,6 +223,14 @@ async def _live(steps: list[tuple[_Step, int | None]]) -> None:
     with contextlib.suppress(ServiceError):
         await world.stage.custody.verify(ALICE, KEY, REQUEST)
     await world.settle_down()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(DECIDED, min_size=20, max_size=30))
+def test_whatever_owner_and_openai_decide_both_must_agree_that_a_key_serves(
+    steps: list[tuple[_Step, int | None]],
+) -> None:
+    asyncio.run(_live(steps))
 
 
 @settings(max_examples=150, deadline=None)

@@ -15,18 +15,17 @@ from keyvault_svc.domain.errors import (
 )
 from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_state import KeyState
-from keyvault_svc.domain.lease import LeaseOutcome, LeaseRequest, LeaseSettlement
+from keyvault_svc.domain.lease import LeaseOutcome, LeaseSettlement
 from keyvault_svc.domain.leasing import KeyLeasing
 from keyvault_svc.domain.ports import AppProof, AuditTags
 from keyvault_svc.limits.in_process_ledger import InProcessLedger
 from svc_runtime.jwt_verifier import IssuerUnavailableError
 from svc_runtime.secret_bytes import SecretBytes
-from svc_runtime.service_error import ServiceError
 from svc_runtime.spiffe_id import SpiffeId
 from svc_runtime.vault.errors import VaultUnavailableError
 from tests.fakes.fake_app_proof import FakeAppProof
 from tests.fakes.fake_clock import START
-from tests.unit.keyvault_svc.custody_stage import REQUEST, TEAM_KEY, Stage
+from tests.unit.keyvault_svc.custody_stage import Stage
 from tests.unit.keyvault_svc.samples import (
     BILLING,
     CIPHERTEXT,
@@ -238,78 +237,3 @@ async def test_during_a_rotation_it_is_the_old_key_that_is_leased() -> None:
     lease = await stage.leasing.acquire(make_request())
 
     assert (lease.key_version, lease.ciphertext) == (1, CIPHERTEXT)
-
-
-async def test_keys_that_openai_refused_are_tried_once_each() -> None:
-    stage = _Stage(make_record())
-    refused = [
-        replace(_settlement(f"{number:032x}", make_request()), outcome=LeaseOutcome.KEY_REJECTED)
-        for number in range(3)
-    ]
-    others = [
-        replace(_settlement(f"{9 + n:032x}", make_request()), outcome=outcome, key=str(TEAM_KEY))
-        for n, outcome in enumerate(sorted(set(LeaseOutcome) - {LeaseOutcome.KEY_REJECTED}))
-    ]
-
-    counted, repeated = await stage.leasing.settle([*refused, *others], REQUEST)
-
-    assert (len(counted), repeated) == (len(refused) + len(others), 0)
-    assert stage.line.requests == ["write verification"]
-    assert set(stage.verifications.entries) == {KEY}
-    assert stage.queued().is_recheck
-    assert stage.stored().state is KeyState.ACTIVE
-
-
-async def test_a_repeated_settlement_has_no_key_tried_again() -> None:
-    stage = _Stage(make_record())
-    refused = replace(_settlement("0" * 32, make_request()), outcome=LeaseOutcome.KEY_REJECTED)
-    await stage.leasing.settle([refused], REQUEST)
-    stage.verifications.entries.clear()
-
-    await stage.leasing.settle([refused], REQUEST)
-
-    assert stage.verifications.entries == {}
-
-
-@pytest.mark.parametrize("failure", [VaultUnavailableError, KeyRecordUnreadableError])
-async def test_settlements_count_even_if_no_key_can_be_queued(
-    failure: type[ServiceError],
-) -> None:
-    stage = _Stage(make_record())
-    refused = replace(_settlement("0" * 32, make_request()), outcome=LeaseOutcome.KEY_REJECTED)
-
-    def fail() -> None:
-        raise failure
-
-    stage.line.before("write verification", fail)
-    assert await stage.leasing.settle([refused], REQUEST) == ([refused], 0)
-
-
-async def test_the_first_settlement_of_a_lease_counts() -> None:
-    stage = _Stage(make_record(make_grant(1)))
-    lease = await stage.leasing.acquire(make_request())
-    served = _settlement(lease.lease_id, make_request())
-
-    assert await stage.leasing.settle([served, served], REQUEST) == ([served], 1)
-    assert await stage.leasing.settle([served], REQUEST) == ([], 1)
-    assert stage.unsettled() == []
-
-
-def _settlement(lease_id: str, request: LeaseRequest) -> LeaseSettlement:
-    return LeaseSettlement(
-        lease_id,
-        request.request_id,
-        str(request.key),
-        f"{request.key}/grants/{'0' * 16}",
-        str(request.app),
-        LeaseOutcome.SERVED,
-    )
-
-
-async def test_settling_nothing_counts_nothing() -> None:
-    assert await _Stage().leasing.settle([], REQUEST) == ([], 0)
-
-
-@pytest.mark.parametrize("error", [NotGrantedError, GrantRevokedError, AppProofInvalidError])
-def test_no_refusal_of_an_app_invites_a_retry(error: type[ServiceError]) -> None:
-    assert error.retry_after_seconds is None

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,12 +12,27 @@ from hypothesis import strategies as st
 
 from keyvault_svc.domain.errors import KeyRecordUnreadableError
 from keyvault_svc.domain.grant import Grant, GrantTerms
-from keyvault_svc.domain.key_record import KeyRecord, KeyState, SealedKey
+from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord
+from keyvault_svc.domain.key_state import KeyState
+from keyvault_svc.domain.key_version import (
+    KeyVersion,
+    SealedKey,
+    Verification,
+    VerificationOutcome,
+)
 from keyvault_svc.domain.names import KeyName
+from keyvault_svc.vault import record_format
 from keyvault_svc.vault.record_format import from_stored, to_stored
 from svc_runtime.spiffe_id import SpiffeId
 from tests.fakes.fake_clock import START
-from tests.unit.keyvault_svc.samples import KEY, make_grant, make_record, make_terms
+from tests.unit.keyvault_svc.samples import (
+    CIPHERTEXT,
+    KEY,
+    make_grant,
+    make_record,
+    make_terms,
+    make_version,
+)
 
 TIMES = st.datetimes(
     min_value=datetime(1970, 1, 1),  # noqa: DTZ001 - hypothesis adds the time zone
@@ -44,45 +60,139 @@ GRANTS = st.builds(
     st.none() | TIMES,
     st.text(max_size=8),
 )
+SEALED = st.builds(SealedKey, st.just("vault:v12:aGVsbG8="), st.text(min_size=1, max_size=20))
+VERSIONS = st.builds(
+    KeyVersion,
+    st.integers(1, 2**31),
+    st.none() | SEALED,
+    st.sampled_from(KeyState),
+    TIMES,
+    st.none() | st.builds(Verification, st.sampled_from(VerificationOutcome), TIMES),
+    st.integers(0, 30 * 86_400).map(lambda seconds: timedelta(seconds=seconds)),
+    st.none() | TIMES,
+)
 RECORDS = st.builds(
     KeyRecord,
     NAMES,
-    st.sampled_from(KeyState),
-    st.builds(SealedKey, st.just("vault:v12:aGVsbG8="), st.text(min_size=1, max_size=20)),
-    st.integers(1, 2**31),
-    TIMES,
-    TIMES,
     st.text(max_size=8),
+    TIMES,
+    VERSIONS,
+    st.integers(1, 2**31),
+    st.none() | VERSIONS,
+    st.none() | VERSIONS,
+    st.none() | TIMES,
+    st.sampled_from(KeyAssurance),
     st.lists(GRANTS, max_size=3).map(tuple),
     st.integers(1, 2**31),
 )
+Stored = dict[str, Any]
+FULL = replace(
+    make_record(make_grant(1)),
+    current=make_version(2, fingerprint="b", outcome=VerificationOutcome.VERIFIED),
+    incoming=make_version(3, KeyState.PENDING, fingerprint="c"),
+    retiring=replace(make_version(1, KeyState.RETIRING), destroy_time=START),
+    last_number=3,
+)
+INSIDE: Stored = json.loads(to_stored(FULL))
+# What the first release wrote.
+FIRST: Stored = {
+    "schema_version": 1,
+    "name": str(KEY),
+    "state": "active",
+    "sealed_key": CIPHERTEXT,
+    "fingerprint": "hmac",
+    "key_version": 4,
+    "create_time": (START - timedelta(days=9)).isoformat(),
+    "rotate_time": (START - timedelta(days=1)).isoformat(),
+    "creator": "alice",
+    "grants": INSIDE["grants"],
+}
 
 
-def _inside(record: KeyRecord) -> dict[str, Any]:
-    return cast("dict[str, Any]", json.loads(to_stored(record)["record"]))
+def _stored(**changes: object) -> str:
+    return json.dumps({**INSIDE, **changes})
 
 
-INSIDE = _inside(make_record(make_grant(1)))
+def _stored_current(**changes: object) -> str:
+    return _stored(current={**INSIDE["current"], **changes})
 
 
-def _stored(**changes: object) -> dict[str, Any]:
-    return {"record": json.dumps({**INSIDE, **changes})}
-
-
-def _stored_grant(**changes: object) -> dict[str, Any]:
+def _stored_grant(**changes: object) -> str:
     return _stored(grants=[{**INSIDE["grants"][0], **changes}])
 
 
-def _without(stored: dict[str, Any], field: str) -> dict[str, Any]:
+def _without(stored: Stored, field: str) -> Stored:
     return {name: value for name, value in stored.items() if name != field}
 
 
 @settings(max_examples=60, deadline=None)
 @given(RECORDS)
 def test_a_record_comes_back_from_json_as_it_went_in(record: KeyRecord) -> None:
-    stored = json.loads(json.dumps(to_stored(record)))
+    assert from_stored(record.name, to_stored(record), record.revision) == record
 
-    assert from_stored(record.name, stored, record.revision) == record
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        FULL,
+        FULL.deleted(START),
+        FULL.tried(3, Verification(VerificationOutcome.WRONG_KEY, START), START),
+        FULL.tried(3, Verification(VerificationOutcome.VERIFIED, START), START),
+        FULL.disabled(),
+    ],
+    ids=["full", "deleted", "failed rotation", "rotated", "disabled"],
+)
+def test_a_record_of_every_shape_comes_back(record: KeyRecord) -> None:
+    assert from_stored(KEY, to_stored(record), record.revision) == record
+
+
+def test_a_record_of_the_first_release_is_a_key_of_one_active_version() -> None:
+    record = from_stored(KEY, json.dumps(FIRST), 7)
+
+    current = KeyVersion(
+        4, SealedKey(CIPHERTEXT, "hmac"), KeyState.ACTIVE, START - timedelta(days=1)
+    )
+    assert record == KeyRecord(
+        KEY,
+        "alice",
+        START - timedelta(days=9),
+        current,
+        last_number=4,
+        grants=FULL.grants,
+        revision=7,
+    )
+
+
+def test_a_record_of_the_first_release_is_written_in_the_present_form() -> None:
+    record = from_stored(KEY, json.dumps(FIRST), 7)
+
+    assert json.loads(to_stored(record))["schema_version"] == 2
+    assert from_stored(KEY, to_stored(record), 7) == record
+
+
+@pytest.mark.parametrize("field", sorted(FIRST))
+def test_a_record_of_the_first_release_that_lacks_a_field_is_refused(field: str) -> None:
+    with pytest.raises(KeyRecordUnreadableError):
+        from_stored(KEY, json.dumps(_without(FIRST, field)), 1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"state": "disabled"},
+        {"key_version": 0},
+        {"sealed_key": None},
+        {"budget_usd": 5},
+        {"schema_version": 2},
+        {"name": "users/mallory/keys/openai"},
+    ],
+    ids=itertools.count(),
+)
+def test_a_record_of_the_first_release_is_read_as_strictly(changes: Stored) -> None:
+    with pytest.raises(KeyRecordUnreadableError) as caught:
+        from_stored(KEY, json.dumps({**FIRST, **changes}), 1)
+
+    assert caught.value.__context__ is None
 
 
 def test_a_stored_record_holds_no_revision_of_its_own() -> None:
@@ -108,24 +218,35 @@ def test_a_record_that_was_copied_under_another_name_is_refused(other: str) -> N
 @pytest.mark.parametrize(
     "stored",
     [
-        None,
-        [],
-        "record",
-        {},
-        {"record": 5},
-        {"record": "{"},
-        {"record": json.dumps(INSIDE), "more": 1},
-        INSIDE,
-        _stored(schema_version=2),
-        _stored(schema_version="1"),
+        "",
+        "null",
+        "[]",
+        "5",
+        "{}",
+        "{",
+        to_stored(FULL) + "x",
+        _stored(schema_version=1),
+        _stored(schema_version=3),
+        _stored(schema_version="2"),
         _stored(budget_usd=5),
+        _stored_current(budget_usd=5),
         _stored_grant(budget_usd=5),
-        _stored(state="disabled"),
-        _stored(key_version=0),
-        _stored(sealed_key="sk-canary-plaintext-0123456789"),
-        _stored(sealed_key=""),
+        _stored(current=None),
+        _stored(last_number=0),
+        _stored(assurance="canary"),
+        _stored(incoming={}),
+        _stored_current(number=0),
+        _stored_current(state="canary"),
+        _stored_current(sealed_key="sk-canary-plaintext-0123456789"),
+        _stored_current(sealed_key=""),
+        _stored_current(sealed_key=None),
+        _stored_current(fingerprint=None),
+        _stored_current(overlap_seconds=-1),
+        _stored_current(destroy_time="2026-03-01T13:00:00"),
+        _stored_current(verification={"outcome": "canary", "verify_time": START.isoformat()}),
+        _stored_current(verification={"outcome": "verified"}),
         _stored(create_time="2026-03-01T13:00:00"),
-        _stored(rotate_time="yesterday"),
+        _stored(expire_time="yesterday"),
         _stored(grants=None),
         _stored_grant(app="billing"),
         _stored_grant(source_cidrs=["10.1.2.3/16"]),
@@ -135,7 +256,7 @@ def test_a_record_that_was_copied_under_another_name_is_refused(other: str) -> N
     ],
     ids=itertools.count(),
 )
-def test_what_this_version_cannot_read_in_full_is_refused(stored: object) -> None:
+def test_what_this_version_cannot_read_in_full_is_refused(stored: str) -> None:
     with pytest.raises(KeyRecordUnreadableError) as caught:
         from_stored(KEY, stored, 1)
 
@@ -145,15 +266,20 @@ def test_what_this_version_cannot_read_in_full_is_refused(stored: object) -> Non
 @pytest.mark.parametrize("field", sorted(INSIDE))
 def test_a_record_that_lacks_a_field_is_refused(field: str) -> None:
     with pytest.raises(KeyRecordUnreadableError):
-        from_stored(KEY, {"record": json.dumps(_without(INSIDE, field))}, 1)
+        from_stored(KEY, json.dumps(_without(INSIDE, field)), 1)
+
+
+@pytest.mark.parametrize("field", sorted(INSIDE["current"]))
+@pytest.mark.parametrize("place", ["current", "incoming", "retiring"])
+def test_a_version_that_lacks_a_field_is_refused(place: str, field: str) -> None:
+    with pytest.raises(KeyRecordUnreadableError):
+        from_stored(KEY, _stored(**{place: _without(INSIDE[place], field)}), 1)
 
 
 @pytest.mark.parametrize("field", sorted(INSIDE["grants"][0]))
 def test_a_grant_that_lacks_a_field_is_refused(field: str) -> None:
-    stored = _stored(grants=[_without(INSIDE["grants"][0], field)])
-
     with pytest.raises(KeyRecordUnreadableError):
-        from_stored(KEY, stored, 1)
+        from_stored(KEY, _stored(grants=[_without(INSIDE["grants"][0], field)]), 1)
 
 
 def test_a_revoked_grant_stays_revoked() -> None:
@@ -162,7 +288,11 @@ def test_a_revoked_grant_stays_revoked() -> None:
     assert from_stored(KEY, to_stored(record), 1).active_grants(START) == ()
 
 
-def test_a_record_is_stored_as_one_string_however_many_grants_it_has() -> None:
-    stored = to_stored(make_record(*(make_grant(number) for number in range(1, 100))))
+@pytest.mark.parametrize("stored", [INSIDE, FIRST], ids=["present", "first"])
+def test_nothing_sealed_shows_in_what_was_read(stored: Stored) -> None:
+    with_canary = json.dumps(stored).replace('"hmac"', '"canaryprint"')
 
-    assert [type(value) for value in stored.values()] == [str]
+    fields = record_format._ANY_RECORD.validate_json(with_canary)
+
+    assert "canary" not in repr(fields)
+    assert "canary" not in repr(from_stored(KEY, with_canary, 1))

@@ -8,9 +8,12 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
+from keyturn.keyvault.v1.lease_pb2 import Lease as Message
 from keyvault_svc.domain.lease import Lease, LeaseOutcome, LeaseSettlement
-from keyvault_svc.rpc.messages import (
+from keyvault_svc.rpc.lease_messages import (
+    MAX_MORE_MODELS,
     MAX_SETTLEMENTS,
+    lease_id_of,
     lease_message,
     lease_request,
     settlements,
@@ -102,6 +105,8 @@ def test_a_request_may_name_no_model() -> None:
         ({"model": "a" * 257}, "model"),
         ({"model": "gpt\0"}, "model"),
         ({"model": "gpt-é"}, "model"),
+        ({"more_models": ["m"] * (MAX_MORE_MODELS + 1)}, "more_models"),
+        ({"more_models": ["gpt\0"]}, "more_models"),
         ({"source_ip": ""}, "source_ip"),
         ({"source_ip": "10.1.2.3:443"}, "source_ip"),
         ({"source_ip": "example.org"}, "source_ip"),
@@ -131,13 +136,42 @@ def test_a_source_may_be_of_either_family(source_ip: str) -> None:
 def test_a_lease_is_handed_over_whole() -> None:
     lease = Lease("0" * 32, KEY, 3, "1" * 16, START, CIPHERTEXT)
 
-    assert lease_message(lease) == lease_pb.Lease(
+    assert lease_message(lease) == Message(
         lease_id="0" * 32,
         sealed_key=CIPHERTEXT,
         key_version=3,
         grant=GRANT,
         expire_time=_timestamp(START),
     )
+
+
+def test_a_wrapped_lease_hands_over_its_token() -> None:
+    lease = Lease("0" * 32, KEY, 3, "1" * 16, START, "", SecretBytes(b"canarytoken"))
+
+    message = lease_message(lease)
+
+    assert (message.sealed_key, message.wrapping_token) == ("", b"canarytoken")
+
+
+def test_a_lease_to_verify_a_key_names_no_grant() -> None:
+    assert lease_message(Lease("0" * 32, KEY, 3, "", START, CIPHERTEXT)).grant == ""
+
+
+@pytest.mark.usefixtures("call")
+def test_the_other_models_of_a_request_are_read_too() -> None:
+    assert lease_request(_acquire(more_models=["o1", "gpt-4o"])).more_models == ("o1", "gpt-4o")
+
+
+@pytest.mark.parametrize("lease_id", ["", "0" * 31, "0" * 33, "G" * 32, "A" * 32, "\u0661" * 32])
+def test_what_is_no_leases_id_is_refused(lease_id: str) -> None:
+    with pytest.raises(InvalidFieldError) as caught:
+        lease_id_of("lease_id", lease_id)
+
+    assert caught.value.field == "lease_id"
+
+
+def test_a_leases_id_is_taken() -> None:
+    assert lease_id_of("lease_id", "0123456789abcdef" * 2) == "0123456789abcdef" * 2
 
 
 def test_a_settlement_is_read_whole() -> None:

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from keyvault_svc.domain.errors import (
+    KeyStateConflictError,
+)
+from keyvault_svc.domain.key_policy import KeyPolicy
+from keyvault_svc.domain.key_record import KeyAssurance
+from keyvault_svc.domain.key_state import KeyState
+from tests.fakes.fake_clock import START
+from tests.unit.keyvault_svc.custody_stage import (
+    ALICE,
+    API_KEY,
+    GATEWAY,
+    OTHER_API_KEY,
+    REQUEST,
+    Stage,
+)
+from tests.unit.keyvault_svc.samples import KEY, make_record
+
+DAY = timedelta(days=1)
+
+
+async def test_a_verification_that_an_owner_asks_for_is_queued() -> None:
+    stage = Stage(make_record())
+
+    record = await stage.custody.verify(ALICE, KEY, REQUEST)
+
+    assert record.state is KeyState.ACTIVE
+    assert stage.queued().is_due(START)
+
+
+@pytest.mark.parametrize("state", [KeyState.DISABLED, KeyState.EXPIRED, KeyState.DELETED])
+async def test_what_shall_not_be_opened_is_not_queued(state: KeyState) -> None:
+    stage = Stage(make_record(state=state))
+
+    with pytest.raises(KeyStateConflictError):
+        await stage.custody.verify(ALICE, KEY, REQUEST)
+
+    assert stage.verifications.entries == {}
+
+
+async def test_a_key_that_is_switched_on_is_verified_before_it_serves() -> None:
+    stage = Stage(make_record())
+
+    assert (await stage.custody.disable(ALICE, KEY, REQUEST)).state is KeyState.DISABLED
+    assert stage.verifications.entries == {}
+    assert (await stage.custody.enable(ALICE, KEY, REQUEST)).state is KeyState.PENDING
+    await stage.verify()
+
+    assert stage.stored().state is KeyState.ACTIVE
+
+
+async def test_an_update_changes_what_it_names_and_nothing_else() -> None:
+    stage = Stage(replace(make_record(), expire_time=START + DAY))
+
+    high = await stage.custody.update(ALICE, KEY, REQUEST, assurance=KeyAssurance.HIGH)
+    never = await stage.custody.update(ALICE, KEY, REQUEST, sets_expire_time=True)
+
+    assert (high.assurance, high.expire_time) == (KeyAssurance.HIGH, START + DAY)
+    assert (never.assurance, never.expire_time) == (KeyAssurance.HIGH, None)
+    assert never.state is KeyState.ACTIVE
+
+
+async def test_a_renewed_key_is_verified_before_it_serves() -> None:
+    stage = Stage(replace(make_record(), expire_time=START))
+
+    renewed = await stage.custody.update(ALICE, KEY, REQUEST, sets_expire_time=True)
+    assert renewed.state is KeyState.PENDING
+    await stage.verify()
+
+    assert stage.stored().state is KeyState.ACTIVE
+
+
+@pytest.mark.parametrize("operation", ["update", "enable"])
+async def test_no_owner_brings_a_key_back_that_is_too_old(operation: str) -> None:
+    state = KeyState.DISABLED if operation == "enable" else KeyState.ACTIVE
+    stage = Stage(make_record(state=state), policy=KeyPolicy(max_age=DAY))
+
+    if operation == "enable":
+        record = await stage.custody.enable(ALICE, KEY, REQUEST)
+    else:
+        record = await stage.custody.update(
+            ALICE, KEY, REQUEST, sets_expire_time=True, expire_time=START + DAY
+        )
+
+    assert record == stage.stored()
+    assert record.state is KeyState.EXPIRED
+    assert stage.verifications.entries == {}
+
+
+async def test_a_deleted_key_leaves_nothing() -> None:
+    stage = Stage()
+    await stage.rotated()
+    await stage.custody.rotate(ALICE, KEY, API_KEY, REQUEST)
+    revision = stage.stored().revision
+
+    proof = await stage.custody.delete(ALICE, KEY, REQUEST)
+
+    assert proof.key == KEY
+    assert proof.confirm_time == START
+    assert proof.destroyed_version_count == revision + 1
+    assert not (stage.store.versions)
+    assert not (stage.index.noted)
+    assert await stage.store.list_ids(KEY.owner, REQUEST) == []
+
+
+async def test_a_deleted_keys_verification_and_retirements_run_empty() -> None:
+    stage = Stage()
+    await stage.rotated()
+    await stage.custody.rotate(ALICE, KEY, OTHER_API_KEY, REQUEST)
+    await stage.custody.delete(ALICE, KEY, REQUEST)
+
+    for _ in range(10):
+        assert await stage.verifying.claim(GATEWAY, REQUEST) is None
+        stage.clock.advance(2)
+    await stage.keep_up(seconds=2 * DAY.total_seconds())
+
+    assert not (stage.verifications.entries)
+    assert not (stage.retirements.entries)
+
+
+async def test_the_name_and_the_plaintext_of_a_deleted_key_are_free() -> None:
+    stage = Stage()
+    await stage.active()
+    await stage.custody.delete(ALICE, KEY, REQUEST)
+
+    record = await stage.custody.create(ALICE, KEY, API_KEY, REQUEST)
+
+    assert (record.state, record.revision) == (KeyState.PENDING, 1)
