@@ -44,16 +44,15 @@ class KeyLife:
         duplicates = Duplicates(
             KvFingerprintIndex(documents), store, StructuredSecurityLog(), policy
         )
-        self.records = Records(store, duplicates, retirements, policy, clock)
+        verifications = KvVerificationQueue(documents)
+        self.records = Records(store, duplicates, retirements, verifications, policy, clock)
         self.handoff = Handoff(
             ResponseWrapper(session),
             clock,
             lease_seconds=settings.lease_seconds,
             is_always_wrapped=settings.keys.handoff is HandoffKind.WRAPPED,
         )
-        self.verifying = KeyVerifying(
-            KvVerificationQueue(documents), self.records, self.handoff, clock
-        )
+        self.verifying = KeyVerifying(verifications, self.records, self.handoff, clock)
         self.custody = KeyCustody(
             store,
             TransitSealer(session),

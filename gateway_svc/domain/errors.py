@@ -46,21 +46,21 @@ class KeyPendingError(ServiceError):
     """The key has not been verified yet."""
 
     reason = "KEY_PENDING"
-    public_message = "The key has not been verified at OpenAI yet. Its owner can see why."
+    public_message = "The key has not been verified at OpenAI yet. Ask its owner, who can see why."
 
 
 class KeyDisabledError(ServiceError):
     """The owner switched the key off."""
 
     reason = "KEY_DISABLED"
-    public_message = "The key's owner has switched it off."
+    public_message = "The key's owner has switched it off. Ask the owner to switch it on."
 
 
 class KeyExpiredError(ServiceError):
     """The key's time is up."""
 
     reason = "KEY_EXPIRED"
-    public_message = "The key has expired. Its owner must renew or rotate it."
+    public_message = "The key has expired. Ask its owner to renew or rotate it."
 
 
 class SourceNotGrantedError(ServiceError):

@@ -54,9 +54,7 @@ def outcome_of(status: int, body: bytes) -> VerificationOutcome | None:
         outcome = VerificationOutcome.VERIFIED
     elif status == HTTPStatus.UNAUTHORIZED:
         is_the_key = bool(words & _KEY_CODES)
-        outcome = (
-            VerificationOutcome.WRONG_KEY if is_the_key else VerificationOutcome.NO_PERMISSION
-        )
+        outcome = VerificationOutcome.WRONG_KEY if is_the_key else VerificationOutcome.NO_PERMISSION
     elif status in _PAY and words & _QUOTA:
         outcome = VerificationOutcome.NO_QUOTA
     elif status == HTTPStatus.TOO_MANY_REQUESTS:

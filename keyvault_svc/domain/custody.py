@@ -178,8 +178,12 @@ class KeyCustody:
         await self._verifying.queue(name, tags)
         return record
 
-    async def undo_rotation(self, person: Person, name: KeyName, request_id: str) -> KeyRecord:
-        """Take the last rotation back; see `KeyRecord.undone`.
+    async def undo_rotation(
+        self, person: Person, name: KeyName, request_id: str, number: int = 0
+    ) -> KeyRecord:
+        """Take the last rotation back, the one that brought version *number*.
+
+        See `KeyRecord.undone`.
 
         Raises:
             NotTheOwnerError: The person does not act for the owner.
@@ -188,7 +192,7 @@ class KeyCustody:
             KeyChangedMeanwhileError: Other writers did not let this one through.
         """
         return await self._owner_change(
-            person, name, request_id, lambda record: record.undone(self._clock.now())
+            person, name, request_id, lambda record: record.undone(self._clock.now(), number)
         )
 
     async def verify(self, person: Person, name: KeyName, request_id: str) -> KeyRecord:

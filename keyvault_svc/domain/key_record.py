@@ -6,25 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, Self
+from typing import Self
 
-from keyvault_svc.domain.errors import (
-    GrantExistsError,
-    GrantNotFoundError,
-    KeyStateConflictError,
-    TooManyGrantsError,
-)
+from keyvault_svc.domain.errors import KeyStateConflictError
 from keyvault_svc.domain.grant import Grant
+from keyvault_svc.domain.grant_list import added, found, revoked
 from keyvault_svc.domain.key_policy import KeyPolicy
 from keyvault_svc.domain.key_state import KeyEvent, KeyState
 from keyvault_svc.domain.key_version import KeyVersion, SealedKey, Verification
 from keyvault_svc.domain.names import KeyName
-
-MAX_GRANTS: Final = 200  # per key
-# Of the terms of all grants of a key together. With what is recorded beside the terms, and with
-# every grant revoked, a record stays below half of Vault's entry limit of 1 MiB: to revoke can
-# never fail for want of room.
-MAX_TERMS_CHARACTERS: Final = 128 * 1024
 
 
 class KeyAssurance(StrEnum):
@@ -117,7 +107,7 @@ class KeyRecord:
     def rotating(self, sealed: SealedKey, now: datetime, overlap: timedelta) -> KeyRecord:
         """Return the record with a plaintext that serves once it is verified.
 
-        It takes the place of an incoming one. Where nothing has served yet, of the current one.
+        It takes the place of an incoming one.
 
         Raises:
             KeyStateConflictError: The key is being deleted.
@@ -125,8 +115,6 @@ class KeyRecord:
         self._must_live()
         number = self.last_number + 1
         version = KeyVersion.arriving(number, sealed, now, overlap)
-        if self.state is KeyState.PENDING:
-            return replace(self, current=version, incoming=None, last_number=number)
         return replace(self, incoming=version, last_number=number)
 
     @property
@@ -182,16 +170,27 @@ class KeyRecord:
             expire_time=None if has_ended else self.expire_time,
         )
 
-    def undone(self, now: datetime) -> KeyRecord:
+    def undone(self, now: datetime, number: int = 0) -> KeyRecord:
         """Return the record without the last rotation.
 
         A version that was switched off when it was replaced waits for a verification first, as it
         does when it is switched on.
 
+        Args:
+            now: The time.
+            number: The version that the rotation brought; 0 for whichever it is. A record that has
+                it no longer is returned as it is: its rotation was taken back before.
+
         Raises:
-            KeyStateConflictError: No rotation is under way, and no version before is kept.
+            KeyStateConflictError: No rotation is under way, and no version before is kept; or
+                *number* is not what the last rotation brought.
         """
         self._must_live()
+        newest = self.incoming or self.current
+        if number and number != newest.number:
+            if number <= self.last_number and all(v.number != number for v in self.versions):
+                return self
+            raise KeyStateConflictError
         if self.incoming is not None:
             return replace(self, incoming=None)
         retiring = self.retiring
@@ -288,51 +287,18 @@ class KeyRecord:
         return tuple(grant for grant in self.grants if grant.is_active(now))
 
     def with_grant(self, grant: Grant, now: datetime) -> KeyRecord:
-        """Return the record with *grant* added.
+        """Return the record with *grant* added; see `grant_list.added`.
 
         Raises:
             KeyStateConflictError: The key is being deleted.
-            GrantExistsError: The app holds an active grant.
-            TooManyGrantsError: Every one of `MAX_GRANTS` is active, or the terms of the active
-                ones have more than `MAX_TERMS_CHARACTERS`.
         """
         self._must_live()
-        active = self.active_grants(now)
-        if any(other.terms.app == grant.terms.app for other in active):
-            raise GrantExistsError
-        if len(active) >= MAX_GRANTS:
-            raise TooManyGrantsError
-        kept = list(self.grants)
-        room = MAX_TERMS_CHARACTERS - grant.terms.size
-        while len(kept) >= MAX_GRANTS or sum(old.terms.size for old in kept) > room:
-            ended = next((old for old in kept if not old.is_active(now)), None)
-            if ended is None:
-                raise TooManyGrantsError
-            kept.remove(ended)
-        return replace(self, grants=(*kept, grant))
+        return replace(self, grants=added(self.grants, grant, now))
 
     def without_consent(self, grant_id: str, now: datetime, revoker: str) -> KeyRecord:
-        """Return the record with one grant revoked.
-
-        Raises:
-            GrantNotFoundError: There is no such grant.
-        """
-        self.grant(grant_id)
-        return replace(
-            self,
-            grants=tuple(
-                grant.revoked(now, revoker) if grant.grant_id == grant_id else grant
-                for grant in self.grants
-            ),
-        )
+        """Return the record with one grant revoked; see `grant_list.revoked`."""
+        return replace(self, grants=revoked(self.grants, grant_id, now, revoker))
 
     def grant(self, grant_id: str) -> Grant:
-        """Return one grant.
-
-        Raises:
-            GrantNotFoundError: There is no such grant.
-        """
-        for grant in self.grants:
-            if grant.grant_id == grant_id:
-                return grant
-        raise GrantNotFoundError
+        """Return one grant; see `grant_list.found`."""
+        return found(self.grants, grant_id)

@@ -188,6 +188,9 @@ class RetirementQueue(Protocol):
     async def add(self, name: KeyName, due_time: datetime, tags: AuditTags) -> None:
         """Note that *name* holds something to destroy at *due_time*, to the second. Idempotent."""
 
+    async def cancel(self, name: KeyName, due_time: datetime, tags: AuditTags) -> None:
+        """Take back what was added with these. Idempotent."""
+
     async def due(self, now: datetime) -> Sequence[str]:
         """Return the ids of the entries whose time has come, the oldest first."""
 

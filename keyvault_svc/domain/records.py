@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from keyvault_svc.domain.duplicates import Duplicates
@@ -13,7 +14,13 @@ from keyvault_svc.domain.key_policy import KeyPolicy
 from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.names import KeyName
-from keyvault_svc.domain.ports import AuditTags, KeyStore, RetirementQueue
+from keyvault_svc.domain.ports import (
+    AuditTags,
+    KeyStore,
+    QueuedVerification,
+    RetirementQueue,
+    VerificationQueue,
+)
 from svc_runtime.clock import Clock
 from svc_runtime.vault.errors import VaultUnavailableError
 
@@ -26,8 +33,9 @@ _FINISH_AFTER: Final = timedelta(minutes=1)
 class Records:
     """The records as they stand now, with what time has done to them.
 
-    A destruction takes several requests to Vault. Before the first of them an entry goes into the
-    queue of retirements, so that one that breaks off is finished by any replica; see `tidy`.
+    A change may take several requests to Vault: some destroy, some have the key verified. Before
+    the first of them an entry goes into the queue of retirements, so that one that breaks off is
+    finished by any replica; see `tidy`.
     """
 
     def __init__(
@@ -35,12 +43,14 @@ class Records:
         store: KeyStore,
         duplicates: Duplicates,
         retirements: RetirementQueue,
+        verifications: VerificationQueue,
         policy: KeyPolicy,
         clock: Clock,
     ) -> None:
         self._store = store
         self._duplicates = duplicates
         self._retirements = retirements
+        self._verifications = verifications
         self._policy = policy
         self._clock = clock
 
@@ -77,7 +87,7 @@ class Records:
             after = change(before).at(self._clock.now(), self._policy)
             if after == before:
                 return before
-            await self._plan_destruction(before, after, tags)
+            await self._plan(before, after, tags)
             try:
                 written = await self._store.write(after, tags)
             except KeyChangedMeanwhileError:
@@ -91,6 +101,7 @@ class Records:
 
         1. Leave a record that holds nothing, so that nobody is served or writes from now on.
         2. Destroy every version.
+        3. Forget the verification that may wait for it: it names the key.
 
         Returns:
             How many stored versions were destroyed.
@@ -100,7 +111,9 @@ class Records:
             KeyChangedMeanwhileError: Other writers did not let this one through.
         """
         await self.change(name, tags, lambda record: record.deleted(self._clock.now()))  # (1)
-        return await self._store.delete(name, tags)  # (2)
+        count = await self._store.delete(name, tags)  # (2)
+        await self._verifications.remove(name, tags)  # (3)
+        return count
 
     async def tidy(self, name: KeyName, tags: AuditTags) -> bool:
         """Destroy what has to be gone by now, and finish what broke off. Idempotent.
@@ -120,6 +133,9 @@ class Records:
             return await self._finish_deletion(record, tags)
         record = await self.change(name, tags, lambda r: r.without_retired(self._clock.now()))
         await self._store.destroy_superseded(record, tags)
+        if record.awaits_verification:
+            with contextlib.suppress(KeyChangedMeanwhileError):  # it is queued already
+                await self._verifications.write(QueuedVerification(name, self._clock.now()), tags)
         return True
 
     async def _finish_deletion(self, record: KeyRecord, tags: AuditTags) -> bool:
@@ -138,15 +154,13 @@ class Records:
             return True
         raise VaultUnavailableError
 
-    async def _plan_destruction(self, before: KeyRecord, after: KeyRecord, tags: AuditTags) -> None:
-        retiring = after.retiring
-        if (
-            retiring is not None
-            and retiring.destroy_time is not None
-            and retiring != before.retiring
-        ):
-            await self._retirements.add(after.name, retiring.destroy_time, tags)
-        if before.ciphertexts - after.ciphertexts:
+    async def _plan(self, before: KeyRecord, after: KeyRecord, tags: AuditTags) -> None:
+        """Have any replica look at the key again, in case that this call breaks off."""
+        due = _retire_time(after)
+        if due is not None and due != _retire_time(before):
+            await self._retirements.add(after.name, due, tags)
+        is_new_to_verify = after.awaits_verification and not before.awaits_verification
+        if is_new_to_verify or before.ciphertexts - after.ciphertexts:
             await self._retirements.add(after.name, self._clock.now() + _FINISH_AFTER, tags)
 
     async def _destroy(self, before: KeyRecord, after: KeyRecord, tags: AuditTags) -> None:
@@ -154,3 +168,11 @@ class Records:
             await self._store.destroy_superseded(after, tags)
         for fingerprint in before.fingerprints - after.fingerprints:
             await self._duplicates.release(fingerprint, after.name, tags)
+        due = _retire_time(before)
+        if due is not None and due != _retire_time(after):
+            await self._retirements.cancel(after.name, due, tags)
+
+
+def _retire_time(record: KeyRecord) -> datetime | None:
+    """Return when the record's retiring version is to be destroyed; None without one."""
+    return None if record.retiring is None else record.retiring.destroy_time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,7 +42,8 @@ class Upkeep:
         Raises:
             VaultUnavailableError: Vault cannot tell what is due.
         """
-        due = await self._retirements.due(self._clock.now())
+        due = list(await self._retirements.due(self._clock.now()))
+        random.shuffle(due)  # entries that fail must not keep the others waiting for ever
         done = failed = 0
         for entry_id in due[:_MAX_ENTRIES]:
             try:

@@ -11,6 +11,7 @@ from typing import Final
 from keyvault_svc.domain.errors import (
     KeyChangedMeanwhileError,
     KeyNotFoundError,
+    KeyRecordUnreadableError,
     KeyStateConflictError,
     VerificationNotFoundError,
 )
@@ -94,12 +95,19 @@ class KeyVerifying:
         ids = await self._queue.ids()
         random.shuffle(ids)  # several gateways ask at once
         for entry_id in ids[:_MAX_LOOKS]:
-            entry = await self._queue.read(entry_id, AuditTags(request_id, ""))
-            if entry is not None and entry.is_due(self._clock.now()):
-                lease = await self._claim(entry, gateway, request_id)
-                if lease is not None:
-                    return lease
+            try:
+                lease = await self._claim_entry(entry_id, gateway, request_id)
+            except KeyRecordUnreadableError:
+                continue  # it must not keep the others from being verified
+            if lease is not None:
+                return lease
         return None
+
+    async def _claim_entry(self, entry_id: str, gateway: SpiffeId, request_id: str) -> Lease | None:
+        entry = await self._queue.read(entry_id, AuditTags(request_id, ""))
+        if entry is None or not entry.is_due(self._clock.now()):
+            return None
+        return await self._claim(entry, gateway, request_id)
 
     async def _claim(
         self, entry: QueuedVerification, gateway: SpiffeId, request_id: str

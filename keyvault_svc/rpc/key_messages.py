@@ -143,7 +143,7 @@ def proof_message(proof: DeletionProof) -> key_pb.DeletionProof:
 
 
 def optional_overlap(request: key_service_pb.RotateKeyRequest) -> timedelta | None:
-    """Return the overlap that *request* asks for; None if it asks for none.
+    """Return the overlap that *request* asks for, in whole seconds; None if it asks for none.
 
     Raises:
         InvalidFieldError: It is no length of time.
@@ -151,7 +151,7 @@ def optional_overlap(request: key_service_pb.RotateKeyRequest) -> timedelta | No
     if not request.HasField("overlap"):
         return None
     try:
-        return request.overlap.ToTimedelta()
+        return timedelta(seconds=int(request.overlap.ToTimedelta().total_seconds()))
     except (ValueError, OverflowError):
         pass
     raise InvalidFieldError("overlap", "must be a length of time")

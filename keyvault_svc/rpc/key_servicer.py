@@ -119,9 +119,13 @@ class KeyServicer(KeyServiceServicer):
     ) -> key_service_pb.UndoRotationResponse:
         """Take the last rotation back."""
         del context
-        return key_service_pb.UndoRotationResponse(
-            key=await self._done(self._custody.undo_rotation, request.name)
+        record = await self._custody.undo_rotation(
+            calling_person(),
+            _key_name(request.name),
+            current_call().request_id,
+            request.key_version,
         )
+        return key_service_pb.UndoRotationResponse(key=self._message(record))
 
     async def VerifyKey(
         self, request: key_service_pb.VerifyKeyRequest, context: ServicerContext

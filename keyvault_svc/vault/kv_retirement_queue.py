@@ -32,6 +32,11 @@ class KvRetirementQueue:
         except KeyChangedMeanwhileError:
             return  # it is noted already
 
+    async def cancel(self, name: KeyName, due_time: datetime, tags: AuditTags) -> None:
+        """Take back what was added with these."""
+        path = retirement_path(retirement_id(name, due_time))
+        await self._documents.drop(path, headers_for(tags))
+
     async def due(self, now: datetime) -> list[str]:
         """Return the ids of the entries whose time has come, the oldest first."""
         ids = await self._documents.names(RETIREMENTS, {})

@@ -31,6 +31,12 @@ class FakeRetirementQueue:
         async with self._line.request("add retirement"):
             self.entries[f"{math.ceil(due_time.timestamp()):012d}-{name}"] = name
 
+    async def cancel(self, name: KeyName, due_time: datetime, tags: AuditTags) -> None:
+        """Take back what was added with these."""
+        del tags
+        async with self._line.request("cancel retirement"):
+            self.entries.pop(f"{math.ceil(due_time.timestamp()):012d}-{name}", None)
+
     async def due(self, now: datetime) -> list[str]:
         """Return the ids of the entries whose time has come, the oldest first."""
         async with self._line.request("list retirements"):

@@ -70,7 +70,9 @@ class Stage:
                 said = self.index.noted.get(fingerprint, ())
                 self.index.noted[fingerprint] = (*said, record.name)
         self.duplicates = Duplicates(self.index, self.store, self.security_log, policy)
-        self.records = Records(self.store, self.duplicates, self.retirements, policy, self.clock)
+        self.records = Records(
+            self.store, self.duplicates, self.retirements, self.verifications, policy, self.clock
+        )
         self.handoff = Handoff(self.wrapper, self.clock, is_always_wrapped=is_always_wrapped)
         self.verifying = KeyVerifying(self.verifications, self.records, self.handoff, self.clock)
         self.custody = KeyCustody(

@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from keyturn.keyvault.v1 import key_pb2 as keyturn_dot_keyvault_dot_v1_dot_key__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%keyturn/keyvault/v1/key_service.proto\x12\x13keyturn.keyvault.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dkeyturn/keyvault/v1/key.proto\"\x9d\x01\n\x10\x43reateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07\x61pi_key\x18\x02 \x01(\x0c\x42\x03\x80\x01\x01\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\tassurance\x18\x04 \x01(\x0e\x32!.keyturn.keyvault.v1.KeyAssurance\":\n\x11\x43reateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"\x1d\n\rGetKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"7\n\x0eGetKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"!\n\x0fListKeysRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\":\n\x10ListKeysResponse\x12&\n\x04keys\x18\x01 \x03(\x0b\x32\x18.keyturn.keyvault.v1.Key\"b\n\x10RotateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07\x61pi_key\x18\x02 \x01(\x0c\x42\x03\x80\x01\x01\x12*\n\x07overlap\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\":\n\x11RotateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"j\n\x10UpdateKeyRequest\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\":\n\x11UpdateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"#\n\x13UndoRotationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"=\n\x14UndoRotationResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\" \n\x10VerifyKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11VerifyKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"!\n\x11\x44isableKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\";\n\x12\x44isableKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\" \n\x10\x45nableKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11\x45nableKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\" \n\x10\x44\x65leteKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"F\n\x11\x44\x65leteKeyResponse\x12\x31\n\x05proof\x18\x01 \x01(\x0b\x32\".keyturn.keyvault.v1.DeletionProof2\xa4\x07\n\nKeyService\x12Z\n\tCreateKey\x12%.keyturn.keyvault.v1.CreateKeyRequest\x1a&.keyturn.keyvault.v1.CreateKeyResponse\x12Q\n\x06GetKey\x12\".keyturn.keyvault.v1.GetKeyRequest\x1a#.keyturn.keyvault.v1.GetKeyResponse\x12W\n\x08ListKeys\x12$.keyturn.keyvault.v1.ListKeysRequest\x1a%.keyturn.keyvault.v1.ListKeysResponse\x12Z\n\tUpdateKey\x12%.keyturn.keyvault.v1.UpdateKeyRequest\x1a&.keyturn.keyvault.v1.UpdateKeyResponse\x12Z\n\tRotateKey\x12%.keyturn.keyvault.v1.RotateKeyRequest\x1a&.keyturn.keyvault.v1.RotateKeyResponse\x12\x63\n\x0cUndoRotation\x12(.keyturn.keyvault.v1.UndoRotationRequest\x1a).keyturn.keyvault.v1.UndoRotationResponse\x12Z\n\tVerifyKey\x12%.keyturn.keyvault.v1.VerifyKeyRequest\x1a&.keyturn.keyvault.v1.VerifyKeyResponse\x12]\n\nDisableKey\x12&.keyturn.keyvault.v1.DisableKeyRequest\x1a\'.keyturn.keyvault.v1.DisableKeyResponse\x12Z\n\tEnableKey\x12%.keyturn.keyvault.v1.EnableKeyRequest\x1a&.keyturn.keyvault.v1.EnableKeyResponse\x12Z\n\tDeleteKey\x12%.keyturn.keyvault.v1.DeleteKeyRequest\x1a&.keyturn.keyvault.v1.DeleteKeyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%keyturn/keyvault/v1/key_service.proto\x12\x13keyturn.keyvault.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dkeyturn/keyvault/v1/key.proto\"\x9d\x01\n\x10\x43reateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07\x61pi_key\x18\x02 \x01(\x0c\x42\x03\x80\x01\x01\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\tassurance\x18\x04 \x01(\x0e\x32!.keyturn.keyvault.v1.KeyAssurance\":\n\x11\x43reateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"\x1d\n\rGetKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"7\n\x0eGetKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"!\n\x0fListKeysRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\":\n\x10ListKeysResponse\x12&\n\x04keys\x18\x01 \x03(\x0b\x32\x18.keyturn.keyvault.v1.Key\"b\n\x10RotateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07\x61pi_key\x18\x02 \x01(\x0c\x42\x03\x80\x01\x01\x12*\n\x07overlap\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\":\n\x11RotateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"j\n\x10UpdateKeyRequest\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\":\n\x11UpdateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"8\n\x13UndoRotationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bkey_version\x18\x02 \x01(\r\"=\n\x14UndoRotationResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\" \n\x10VerifyKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11VerifyKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"!\n\x11\x44isableKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\";\n\x12\x44isableKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\" \n\x10\x45nableKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11\x45nableKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\" \n\x10\x44\x65leteKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"F\n\x11\x44\x65leteKeyResponse\x12\x31\n\x05proof\x18\x01 \x01(\x0b\x32\".keyturn.keyvault.v1.DeletionProof2\xa4\x07\n\nKeyService\x12Z\n\tCreateKey\x12%.keyturn.keyvault.v1.CreateKeyRequest\x1a&.keyturn.keyvault.v1.CreateKeyResponse\x12Q\n\x06GetKey\x12\".keyturn.keyvault.v1.GetKeyRequest\x1a#.keyturn.keyvault.v1.GetKeyResponse\x12W\n\x08ListKeys\x12$.keyturn.keyvault.v1.ListKeysRequest\x1a%.keyturn.keyvault.v1.ListKeysResponse\x12Z\n\tUpdateKey\x12%.keyturn.keyvault.v1.UpdateKeyRequest\x1a&.keyturn.keyvault.v1.UpdateKeyResponse\x12Z\n\tRotateKey\x12%.keyturn.keyvault.v1.RotateKeyRequest\x1a&.keyturn.keyvault.v1.RotateKeyResponse\x12\x63\n\x0cUndoRotation\x12(.keyturn.keyvault.v1.UndoRotationRequest\x1a).keyturn.keyvault.v1.UndoRotationResponse\x12Z\n\tVerifyKey\x12%.keyturn.keyvault.v1.VerifyKeyRequest\x1a&.keyturn.keyvault.v1.VerifyKeyResponse\x12]\n\nDisableKey\x12&.keyturn.keyvault.v1.DisableKeyRequest\x1a\'.keyturn.keyvault.v1.DisableKeyResponse\x12Z\n\tEnableKey\x12%.keyturn.keyvault.v1.EnableKeyRequest\x1a&.keyturn.keyvault.v1.EnableKeyResponse\x12Z\n\tDeleteKey\x12%.keyturn.keyvault.v1.DeleteKeyRequest\x1a&.keyturn.keyvault.v1.DeleteKeyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -60,25 +60,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEKEYRESPONSE']._serialized_start=863
   _globals['_UPDATEKEYRESPONSE']._serialized_end=921
   _globals['_UNDOROTATIONREQUEST']._serialized_start=923
-  _globals['_UNDOROTATIONREQUEST']._serialized_end=958
-  _globals['_UNDOROTATIONRESPONSE']._serialized_start=960
-  _globals['_UNDOROTATIONRESPONSE']._serialized_end=1021
-  _globals['_VERIFYKEYREQUEST']._serialized_start=1023
-  _globals['_VERIFYKEYREQUEST']._serialized_end=1055
-  _globals['_VERIFYKEYRESPONSE']._serialized_start=1057
-  _globals['_VERIFYKEYRESPONSE']._serialized_end=1115
-  _globals['_DISABLEKEYREQUEST']._serialized_start=1117
-  _globals['_DISABLEKEYREQUEST']._serialized_end=1150
-  _globals['_DISABLEKEYRESPONSE']._serialized_start=1152
-  _globals['_DISABLEKEYRESPONSE']._serialized_end=1211
-  _globals['_ENABLEKEYREQUEST']._serialized_start=1213
-  _globals['_ENABLEKEYREQUEST']._serialized_end=1245
-  _globals['_ENABLEKEYRESPONSE']._serialized_start=1247
-  _globals['_ENABLEKEYRESPONSE']._serialized_end=1305
-  _globals['_DELETEKEYREQUEST']._serialized_start=1307
-  _globals['_DELETEKEYREQUEST']._serialized_end=1339
-  _globals['_DELETEKEYRESPONSE']._serialized_start=1341
-  _globals['_DELETEKEYRESPONSE']._serialized_end=1411
-  _globals['_KEYSERVICE']._serialized_start=1414
-  _globals['_KEYSERVICE']._serialized_end=2346
+  _globals['_UNDOROTATIONREQUEST']._serialized_end=979
+  _globals['_UNDOROTATIONRESPONSE']._serialized_start=981
+  _globals['_UNDOROTATIONRESPONSE']._serialized_end=1042
+  _globals['_VERIFYKEYREQUEST']._serialized_start=1044
+  _globals['_VERIFYKEYREQUEST']._serialized_end=1076
+  _globals['_VERIFYKEYRESPONSE']._serialized_start=1078
+  _globals['_VERIFYKEYRESPONSE']._serialized_end=1136
+  _globals['_DISABLEKEYREQUEST']._serialized_start=1138
+  _globals['_DISABLEKEYREQUEST']._serialized_end=1171
+  _globals['_DISABLEKEYRESPONSE']._serialized_start=1173
+  _globals['_DISABLEKEYRESPONSE']._serialized_end=1232
+  _globals['_ENABLEKEYREQUEST']._serialized_start=1234
+  _globals['_ENABLEKEYREQUEST']._serialized_end=1266
+  _globals['_ENABLEKEYRESPONSE']._serialized_start=1268
+  _globals['_ENABLEKEYRESPONSE']._serialized_end=1326
+  _globals['_DELETEKEYREQUEST']._serialized_start=1328
+  _globals['_DELETEKEYREQUEST']._serialized_end=1360
+  _globals['_DELETEKEYRESPONSE']._serialized_start=1362
+  _globals['_DELETEKEYRESPONSE']._serialized_end=1432
+  _globals['_KEYSERVICE']._serialized_start=1435
+  _globals['_KEYSERVICE']._serialized_end=2367
 # @@protoc_insertion_point(module_scope)

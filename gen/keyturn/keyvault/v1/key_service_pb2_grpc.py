@@ -159,6 +159,8 @@ class KeyServiceServicer:
         """Takes the last rotation back: an incoming version is destroyed, or else the retiring version
         serves again and the one that replaced it is destroyed.
 
+        Idempotent when it names the version. A version that was switched off when it was replaced is
+        verified first.
         Errors: NOT_FOUND (KEY_NOT_FOUND), FAILED_PRECONDITION (KEY_STATE_CONFLICT) when there is
         nothing to take back, ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
         """

@@ -78,6 +78,8 @@ class KeyServiceStub:
     """Takes the last rotation back: an incoming version is destroyed, or else the retiring version
     serves again and the one that replaced it is destroyed.
 
+    Idempotent when it names the version. A version that was switched off when it was replaced is
+    verified first.
     Errors: NOT_FOUND (KEY_NOT_FOUND), FAILED_PRECONDITION (KEY_STATE_CONFLICT) when there is
     nothing to take back, ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
     """
@@ -161,6 +163,8 @@ class KeyServiceAsyncStub(KeyServiceStub):
     """Takes the last rotation back: an incoming version is destroyed, or else the retiring version
     serves again and the one that replaced it is destroyed.
 
+    Idempotent when it names the version. A version that was switched off when it was replaced is
+    verified first.
     Errors: NOT_FOUND (KEY_NOT_FOUND), FAILED_PRECONDITION (KEY_STATE_CONFLICT) when there is
     nothing to take back, ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
     """
@@ -277,6 +281,8 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         """Takes the last rotation back: an incoming version is destroyed, or else the retiring version
         serves again and the one that replaced it is destroyed.
 
+        Idempotent when it names the version. A version that was switched off when it was replaced is
+        verified first.
         Errors: NOT_FOUND (KEY_NOT_FOUND), FAILED_PRECONDITION (KEY_STATE_CONFLICT) when there is
         nothing to take back, ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
         """

@@ -7,8 +7,8 @@ import pytest
 
 from gateway_svc.domain.errors import UpstreamUnavailableError
 from gateway_svc.domain.ports import (
-    Lease,
     KeyPurpose,
+    Lease,
     LeaseRequest,
     UpstreamRequest,
 )

@@ -7,6 +7,10 @@ import pytest
 from grpc.aio import AioRpcError, Metadata
 
 from gateway_svc.domain.errors import (
+    KeyDisabledError,
+    KeyExpiredError,
+    KeyPendingError,
+    KeyRejectedUpstreamError,
     KeyServiceUnavailableError,
     NotGrantedError,
     SealedKeyUnusableError,
@@ -38,6 +42,10 @@ def _rpc_error(
     ("sent", "expected"),
     [
         (custody_errors.NotGrantedError(), NotGrantedError),
+        (custody_errors.KeyPendingError(), KeyPendingError),
+        (custody_errors.KeyDisabledError(), KeyDisabledError),
+        (custody_errors.KeyExpiredError(), KeyExpiredError),
+        (custody_errors.KeyRejectedError(), KeyRejectedUpstreamError),
         (custody_errors.KeyRecordUnreadableError(), SealedKeyUnusableError),
         (VaultUnavailableError(), VaultUnavailableError),
     ],

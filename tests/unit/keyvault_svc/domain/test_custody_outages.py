@@ -124,7 +124,7 @@ SCENES = {
     "rotate what waits": _Scene(
         lambda s, _: s.custody.rotate(ALICE, KEY, OTHER_API_KEY, REQUEST),
         _created,
-        (PENDING, 2),
+        (PENDING, 1),
     ),
     "undo what waits": _Scene(
         lambda s, _: s.custody.undo_rotation(ALICE, KEY, REQUEST), _rotating, (ACTIVE, 1)

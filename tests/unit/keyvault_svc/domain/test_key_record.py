@@ -13,10 +13,9 @@ from keyvault_svc.domain.errors import (
     TooManyGrantsError,
 )
 from keyvault_svc.domain.grant import Grant
+from keyvault_svc.domain.grant_list import MAX_GRANTS, MAX_TERMS_CHARACTERS
 from keyvault_svc.domain.key_policy import KeyPolicy
 from keyvault_svc.domain.key_record import (
-    MAX_GRANTS,
-    MAX_TERMS_CHARACTERS,
     KeyAssurance,
     KeyRecord,
 )

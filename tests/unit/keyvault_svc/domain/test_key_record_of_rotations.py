@@ -34,11 +34,24 @@ def test_a_key_that_has_just_gone_in_waits() -> None:
     assert record.to_verify == record.current
 
 
-def test_what_waits_is_replaced_where_it_stands() -> None:
+def test_what_waits_is_kept_until_its_successor_is_verified() -> None:
     record = KeyRecord.new(KEY, NEW, "alice", START).rotating(NEWER, LATER, DAY)
 
-    assert (record.current.number, record.current.sealed) == (2, NEWER)
-    assert (record.state, record.incoming, record.retiring) == (KeyState.PENDING, None, None)
+    tried = record.tried(2, Verification(VerificationOutcome.VERIFIED, LATER), LATER)
+
+    assert (record.current.number, record.current.sealed) == (1, NEW)
+    assert (tried.current.number, tried.current.sealed) == (2, NEWER)
+    assert (tried.state, tried.incoming, tried.retiring) == (KeyState.ACTIVE, None, None)
+
+
+def test_an_undo_of_a_version_that_is_undone_already_changes_nothing() -> None:
+    record = make_record().rotating(NEW, START, DAY)
+
+    undone = record.undone(START, 2)
+
+    assert undone.undone(START, 2) == undone
+    with pytest.raises(KeyStateConflictError):
+        undone.undone(START, 3)
 
 
 @pytest.mark.parametrize("state", ROTATED_BESIDE)

@@ -83,7 +83,7 @@ async def test_while_vault_cannot_tell_what_is_due_nothing_is_done() -> None:
         await stage.upkeep.run(REQUEST)
 
 
-async def test_a_round_does_100_entries_the_oldest_first() -> None:
+async def test_a_round_does_100_entries_and_the_next_goes_on() -> None:
     stage = Stage()
     for number in range(150):
         await stage.retirements.add(
@@ -93,5 +93,5 @@ async def test_a_round_does_100_entries_the_oldest_first() -> None:
         )
 
     assert await stage.upkeep.run(REQUEST) == UpkeepResult(100, 0)
-    assert {int(name.key_id[1:]) for name in stage.retirements.entries.values()} == set(range(50))
+    assert len(stage.retirements.entries) == 50
     assert await stage.upkeep.run(REQUEST) == UpkeepResult(50, 0)

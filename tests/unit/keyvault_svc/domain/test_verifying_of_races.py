@@ -89,7 +89,8 @@ async def test_a_key_that_is_deleted_while_openai_is_asked_stays_deleted() -> No
     lease = await stage.claim()
     await stage.custody.delete(ALICE, KEY, REQUEST)
 
-    assert await stage.verifying.report(KEY, lease.lease_id, VERIFIED, REQUEST) is None
+    with pytest.raises(VerificationNotFoundError):
+        await stage.verifying.report(KEY, lease.lease_id, VERIFIED, REQUEST)
 
     assert not (stage.store.versions)
     assert not (stage.verifications.entries)
