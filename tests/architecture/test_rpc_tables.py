@@ -21,6 +21,7 @@ from gateway_svc.keyvault_client.error_translation import BY_REASON
 from gateway_svc.rpc.access_policy import APP_PORT
 from gateway_svc.rpc.error_status import ERROR_STATUS as GATEWAY_STATUS
 from gateway_svc.vault.transit_opener import TransitOpener
+from gateway_svc.vault.unwrapper import Unwrapper
 from keyvault_svc.domain import errors as keyvault_errors
 from keyvault_svc.domain.ports import AuditTags
 from keyvault_svc.domain.roles import GATEWAY, PERSON
@@ -29,6 +30,7 @@ from keyvault_svc.rpc.error_status import ERROR_STATUS as KEYVAULT_STATUS
 from keyvault_svc.vault.audit_headers import headers_for
 from keyvault_svc.vault.bootstrap.audit_steps import _converge_headers
 from keyvault_svc.vault.bootstrap.vault_admin import VaultAdmin
+from svc_runtime.clock import SystemClock
 from svc_runtime.interceptors.error_status import RUNTIME_STATUS
 from svc_runtime.jwt_verifier import IssuerUnavailableError
 from svc_runtime.service_error import (
@@ -64,7 +66,13 @@ GATEWAY_METHODS = _methods("keyturn.gateway.v1")
 
 
 def test_the_contract_has_the_services_that_it_should() -> None:
-    assert set(KEYVAULT_METHODS.values()) == {"KeyService", "GrantService", "KeyLeaseService"}
+    assert set(KEYVAULT_METHODS.values()) == {
+        "GrantService",
+        "KeyLeaseService",
+        "KeyService",
+        "KeyVerificationService",
+        "OwnerService",
+    }
     assert set(GATEWAY_METHODS.values()) == {"ChatCompletionService", "PassThroughService"}
 
 
@@ -77,8 +85,9 @@ def test_each_method_of_the_gateway_stands_in_its_table() -> None:
 
 
 @pytest.mark.parametrize("method", KEYVAULT_METHODS)
-def test_leases_are_for_gateways_and_everything_else_for_people(method: str) -> None:
-    role = GATEWAY if KEYVAULT_METHODS[method] == "KeyLeaseService" else PERSON
+def test_leases_and_verifications_are_for_gateways_and_everything_else_for_people(method: str) -> None:
+    for_gateways = {"KeyLeaseService", "KeyVerificationService"}
+    role = GATEWAY if KEYVAULT_METHODS[method] in for_gateways else PERSON
 
     assert {**OWNER_PORT, **GATEWAY_PORT}[method].roles == {role}
 
@@ -149,9 +158,17 @@ HTTP_OF_CODE = {
     StatusCode.FAILED_PRECONDITION: 401,  # OpenAI's own status for a key that it refuses
     StatusCode.UNAVAILABLE: 503,
     StatusCode.DEADLINE_EXCEEDED: 504,
+    StatusCode.ABORTED: 409,
     StatusCode.DATA_LOSS: 500,
 }
-EXCEPTIONS: Mapping[type[ServiceError], int] = {gateway_errors.UpstreamUnavailableError: 502}
+EXCEPTIONS: Mapping[type[ServiceError], int] = {
+    gateway_errors.UpstreamUnavailableError: 502,
+    # The owner's own doing, not OpenAI's: SDKs tell a 401 as a wrong key.
+    gateway_errors.KeyPendingError: 403,
+    gateway_errors.KeyDisabledError: 403,
+    gateway_errors.KeyExpiredError: 403,
+    gateway_errors.HandoffForgedError: 403,
+}
 TYPE_OF_STATUS = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -261,7 +278,7 @@ async def test_vault_audits_the_headers_that_both_services_send() -> None:
     admin, session = _RecordingAdmin(), _RecordingSession()
 
     _converge_headers(admin)
-    await TransitOpener(session).open(request, lease, 1.0)
+    await TransitOpener(session, Unwrapper(session, SystemClock())).open(request, lease, 1.0)
 
     assert session.header_names == set(admin.written)
     assert set(headers_for(AuditTags("r", "k", "l", "a"))) == set(admin.written)
