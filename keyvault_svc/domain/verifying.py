@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import secrets
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -34,7 +35,7 @@ _MAX_WRITE_ATTEMPTS: Final = 8
 _MISSING_PAUSE: Final = timedelta(seconds=1)
 _MISSING_TRIES: Final = 5
 # A refused call that was not the key's fault must not have the key tried for every such call.
-_RECHECK_PAUSE: Final = timedelta(minutes=1)
+_RECHECK_PAUSE: Final = timedelta(seconds=10)
 
 
 def retry_pause(attempt: int) -> timedelta:
@@ -79,7 +80,7 @@ class KeyVerifying:
             await self._queue.write(QueuedVerification(name, self._clock.now()), tags)
 
     async def recheck(self, name: KeyName, tags: AuditTags) -> None:
-        """Have *name* verified because OpenAI refused a call; not more than once a minute."""
+        """Have *name* verified because OpenAI refused a call; every ten seconds at most."""
         entry = QueuedVerification(name, self._clock.now(), is_recheck=True)
         with contextlib.suppress(KeyChangedMeanwhileError):  # it is queued already
             await self._queue.write(entry, tags)
@@ -121,12 +122,17 @@ class KeyVerifying:
         tags = AuditTags(request_id, str(entry.key), secrets.token_hex(16), str(gateway))
         record = await self._records.find(entry.key, tags)  # (1)
         now = self._clock.now()
-        version = None if record is None else _to_try(record, entry, now)
+        version = None if record is None else _to_try(record, entry)
         try:
             if record is None and entry.attempt < _MISSING_TRIES:
                 await self._queue.write(entry.again(now + _MISSING_PAUSE, entry.attempt + 1), tags)
             elif record is None or version is None:
                 await self._remove(entry.key, tags)
+            elif now < (later := _earliest(entry, version)):
+                # A version that waits must not wait for a recheck of another.
+                is_waiting = record.awaits_verification
+                put_off = entry.again(now) if is_waiting else replace(entry, due_time=later)
+                await self._queue.write(put_off, tags)
             else:
                 claimed = entry.claimed(tags.lease_id, version.number, now + _CLAIM)
                 await self._queue.write(claimed, tags)  # (2)
@@ -195,11 +201,16 @@ class KeyVerifying:
             await self.ensure_queued(name, tags)
 
 
-def _to_try(record: KeyRecord, entry: QueuedVerification, now: datetime) -> KeyVersion | None:
+def _to_try(record: KeyRecord, entry: QueuedVerification) -> KeyVersion | None:
     """Return the version that *entry* asks to be tried; None when there is nothing to try."""
     if not entry.is_recheck:
         return record.to_verify
     current = record.current  # OpenAI refused a call with the key that serves
-    tried = current.verification
-    is_fresh = tried is not None and now - tried.verify_time < _RECHECK_PAUSE
-    return current if current.may_be_tried and not is_fresh else None
+    return current if current.may_be_tried else None
+
+
+def _earliest(entry: QueuedVerification, version: KeyVersion) -> datetime:
+    """Return when *version* may be tried for *entry*: rechecks keep a distance."""
+    if not entry.is_recheck or version.verification is None:
+        return entry.due_time
+    return version.verification.verify_time + _RECHECK_PAUSE

@@ -167,18 +167,15 @@ class VaultSession:
         headers: Mapping[str, str],
         *,
         timeout_seconds: float | None = None,
-        is_repeatable: bool = False,
     ) -> JSONObject:
         """Run *operation* with the present token.
 
         Args:
             operation: Such as `lambda adapter: Transit(adapter).decrypt_data(...)`. It may run
-                twice; unless *is_repeatable*, the first run then had no effect at Vault.
+                twice; the first run then had no effect at Vault.
             headers: Headers that Vault writes to its audit log.
             timeout_seconds: Total time of this call, a new login included. By default the
                 connection's `request_timeout_seconds`.
-            is_repeatable: Whether *operation* may be repeated also where Vault may have acted on
-                it: twice is as good as once, in Vault's audit log too.
 
         Returns:
             The answer's JSON object; empty for an answer without a body.
@@ -195,8 +192,6 @@ class VaultSession:
         if self._adapter is None:
             raise VaultUnavailableError
         adapter = self._adapter.with_headers(headers).with_timeout(timeout_seconds)
-        if is_repeatable:
-            adapter = adapter.with_repetition()
         try:
             async with asyncio.timeout(timeout_seconds):
                 return await self._call(operation, adapter)

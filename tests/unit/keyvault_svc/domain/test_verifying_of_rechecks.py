@@ -46,18 +46,16 @@ async def test_a_refused_call_does_not_take_a_claim_away() -> None:
     assert stage.stored().state is KeyState.ACTIVE
 
 
-async def test_refused_calls_have_a_key_tried_once_a_minute_at_most() -> None:
+async def test_refused_calls_have_a_key_tried_every_ten_seconds_at_most() -> None:
     stage = Stage(make_record())
     await stage.verifying.recheck(KEY, TAGS)
     await stage.verify()
 
-    stage.clock.advance(59)
+    stage.clock.advance(9)
     await stage.verifying.recheck(KEY, TAGS)
     assert await stage.verifying.claim(GATEWAY, REQUEST) is None
-    assert stage.verifications.entries == {}
 
     stage.clock.advance(1)
-    await stage.verifying.recheck(KEY, TAGS)
     assert (await stage.claim()).key_version == 1
 
 

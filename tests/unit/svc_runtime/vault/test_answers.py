@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from svc_runtime.vault.answers import error_for, parse_object
+from svc_runtime.vault.answers import error_for, is_of_the_node, parse_object, was_not_processed
 from svc_runtime.vault.errors import (
     VaultBadRequestError,
     VaultConflictError,
@@ -64,3 +64,54 @@ def test_only_an_object_is_an_answer(body: bytes) -> None:
 
 def test_an_object_is_parsed() -> None:
     assert parse_object(b'{"data": {"keys": ["a"]}}') == {"data": {"keys": ["a"]}}
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (503, "Vault is sealed"),
+        (503, "node is not active"),
+        (500, "local node not active but active cluster node not found"),
+        (500, "active context canceled after getting state lock"),
+    ],
+)
+def test_some_answers_say_that_vault_did_nothing(status: int, text: str) -> None:
+    assert was_not_processed(status, _body(text))
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        pytest.param(503, _body("no active Vault instance found"), id="perhaps after forwarding"),
+        pytest.param(503, _body("1 error occurred:\n\t* Vault is sealed\n\n"), id="on the way"),
+        pytest.param(503, _body("Vault is sealed", "and more"), id="one of two errors"),
+        pytest.param(500, _body("Vault is sealed"), id="with another status"),
+        pytest.param(400, _body("Vault is sealed"), id="about the request"),
+        pytest.param(500, _body("leadership lost while committing log"), id="perhaps committed"),
+        pytest.param(500, _body("context canceled"), id="cut short"),
+        pytest.param(307, b"", id="redirect"),
+        pytest.param(503, b"Vault is sealed", id="not Vault's form"),
+        pytest.param(502, b"<html>", id="a proxy"),
+        pytest.param(429, _body("rate limit quota exceeded"), id="quota"),
+        pytest.param(200, _body("Vault is sealed"), id="success"),
+    ],
+)
+def test_no_other_answer_says_so(status: int, body: bytes) -> None:
+    assert not was_not_processed(status, body)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (200, False),
+        (204, False),
+        (307, True),
+        (400, False),
+        (403, False),
+        (429, False),
+        (500, True),
+        (503, True),
+    ],
+)
+def test_redirects_and_failures_tell_of_the_node(status: int, expected: bool) -> None:  # noqa: FBT001  # a table's column
+    assert is_of_the_node(status) is expected

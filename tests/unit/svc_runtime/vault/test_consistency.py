@@ -8,7 +8,7 @@ import pytest
 from svc_runtime.vault.consistency import INDEX, ReadConsistency
 
 
-def index_of(value: object) -> str:
+def _index_of(value: object) -> str:
     return base64.b64encode(json.dumps(value).encode()).decode()
 
 
@@ -19,7 +19,7 @@ def test_nothing_is_asked_for_until_vault_has_told_of_its_cluster() -> None:
 def test_what_no_node_has_seen_is_asked_for() -> None:
     consistency = ReadConsistency()
 
-    consistency.observe(index_of({"cluster": "c-1", "value": "45"}))
+    consistency.observe(_index_of({"cluster": "c-1", "value": "45"}))
 
     asked = json.loads(base64.b64decode(consistency.headers[INDEX]))
     assert asked == {"cluster": "c-1", "value": str(2**64 - 1)}
@@ -29,8 +29,8 @@ def test_what_no_node_has_seen_is_asked_for() -> None:
 def test_another_cluster_takes_the_place_of_the_one_before() -> None:
     consistency = ReadConsistency()
 
-    consistency.observe(index_of({"cluster": "c-1", "value": "45"}))
-    consistency.observe(index_of({"cluster": "c-2", "value": "3"}))
+    consistency.observe(_index_of({"cluster": "c-1", "value": "45"}))
+    consistency.observe(_index_of({"cluster": "c-2", "value": "3"}))
 
     assert json.loads(base64.b64decode(consistency.headers[INDEX]))["cluster"] == "c-2"
 
@@ -43,9 +43,9 @@ def test_another_cluster_takes_the_place_of_the_one_before() -> None:
         "v1:cluster:local:state:signature",
         "not base64 \u00e4",
         base64.b64encode(b"v1:cluster:4:5:sig").decode(),
-        index_of([]),
-        index_of({"cluster": 7}),
-        index_of({"cluster": "c" * 2000}),
+        _index_of([]),
+        _index_of({"cluster": 7}),
+        _index_of({"cluster": "c" * 2000}),
     ],
 )
 def test_what_is_no_index_of_openbaos_changes_nothing(index: str | None) -> None:
