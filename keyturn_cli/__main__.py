@@ -15,10 +15,13 @@ from keyturn_cli.exit_codes import ExitCode, epilog
 _COMMANDS: Final = {
     "login": LazyCommand("keyturn_cli.commands.login:login_command", "Log in as an owner."),
     "keys": LazyCommand(
-        "keyturn_cli.commands.keys:keys_group", "Give keys into custody, replace, destroy them."
+        "keyturn_cli.commands.keys:keys_group", "Give keys into custody, rotate, destroy them."
     ),
     "grants": LazyCommand(
         "keyturn_cli.commands.grants:grants_group", "Let apps use a key, and withdraw that."
+    ),
+    "owner": LazyCommand(
+        "keyturn_cli.commands.owner:owner_group", "Export or erase all that is held on an owner."
     ),
     "chat": LazyCommand("keyturn_cli.commands.chat:chat_command", "Ask a model, as an app."),
     "audit": LazyCommand(

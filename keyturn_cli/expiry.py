@@ -1,4 +1,4 @@
-"""When a grant is to end, as people write it."""
+"""When something is to end, and how long it is to last, as people write it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 RULE: Final = "must be a duration such as 30d, 12h or 45m, or a time such as 2027-01-01T00:00:00Z"
+DURATION_RULE: Final = "must be a duration such as 24h, 7d or 45m, or 0"
 
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,4})([mhdw])")
 _UNITS: Final = {
@@ -34,3 +35,17 @@ def parse_expiry(typed: str, now: datetime) -> datetime:
     if time <= now:
         raise ValueError("must lie in the future")
     return time.astimezone(UTC)
+
+
+def parse_duration(typed: str) -> timedelta:
+    """Return the length of time that *typed* means.
+
+    Raises:
+        ValueError: *typed* is no duration (`DURATION_RULE`).
+    """
+    if typed == "0":
+        return timedelta()
+    if match := _DURATION.fullmatch(typed):
+        length: timedelta = int(match[1]) * _UNITS[match[2]]
+        return length
+    raise ValueError(DURATION_RULE)

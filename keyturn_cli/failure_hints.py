@@ -14,6 +14,7 @@ UPSTREAM_REFUSED: Final = "UPSTREAM_REFUSED"  # the reason of every error that O
 
 _AGAIN: Final = "Nothing was refused. Try again; if it lasts, run `keyturn doctor`."
 _OPERATOR: Final = "Tell your operator, with the request id."
+_SECURITY: Final = "Somebody may have taken the sealed key. Tell your security team the request id."
 _ASK_OWNER: Final = "The key's owner can grant it: `keyturn grants add`."
 
 
@@ -52,8 +53,26 @@ BY_REASON: Final[Mapping[str, Advice]] = {
     "APP_PROOF_INVALID": Advice(ExitCode.REFUSED, "Get a new token for the app."),
     "KEY_NOT_FOUND": Advice(ExitCode.CONFLICT, "`keyturn keys list` shows the keys."),
     "KEY_EXISTS": Advice(ExitCode.CONFLICT, "`keyturn keys rotate` replaces it."),
+    "KEY_DUPLICATE": Advice(
+        ExitCode.CONFLICT,
+        "`keyturn keys list` shows your keys; each needs an OpenAI key of its own.",
+    ),
+    "KEY_STATE_CONFLICT": Advice(
+        ExitCode.CONFLICT, "`keyturn keys show NAME` shows its state, and what is due."
+    ),
+    "KEY_PENDING": Advice(
+        ExitCode.REFUSED, "Its owner sees why it waits with `keyturn keys show NAME`."
+    ),
+    "KEY_DISABLED": Advice(
+        ExitCode.REFUSED, "Its owner switches it on with `keyturn keys enable NAME`."
+    ),
+    "KEY_EXPIRED": Advice(
+        ExitCode.REFUSED,
+        "Its owner renews it with `keyturn keys set NAME --expires WHEN`, or rotates it.",
+    ),
     "TOO_MANY_KEYS": Advice(ExitCode.CONFLICT, "`keyturn keys delete` makes room."),
     "KEY_CHANGED_MEANWHILE": Advice(ExitCode.CONFLICT, "Look at it, then try again."),
+    "VERIFICATION_NOT_FOUND": Advice(ExitCode.CONFLICT, "`keyturn keys verify NAME` starts one."),
     "KEY_RECORD_UNREADABLE": Advice(ExitCode.FAULT, _OPERATOR),
     "GRANT_NOT_FOUND": Advice(ExitCode.CONFLICT, "`keyturn grants list KEY` shows the grants."),
     "GRANT_EXISTS": Advice(
@@ -74,6 +93,8 @@ BY_REASON: Final[Mapping[str, Advice]] = {
         ExitCode.UPSTREAM_REFUSED, "The owner replaces the key with `keyturn keys rotate`."
     ),
     "SEALED_KEY_UNUSABLE": Advice(ExitCode.FAULT, _OPERATOR),
+    "HANDOFF_SPENT": Advice(ExitCode.FAULT, _SECURITY),
+    "HANDOFF_FORGED": Advice(ExitCode.FAULT, _SECURITY),
 }
 
 BY_STATUS: Final[Mapping[StatusCode, Advice]] = {

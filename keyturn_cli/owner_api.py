@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import grpc
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from keyturn.keyvault.v1 import grant_pb2 as grant_pb
 from keyturn.keyvault.v1 import grant_service_pb2 as grants_pb
 from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_service_pb2 as keys_pb
+from keyturn.keyvault.v1 import owner_service_pb2 as owners_pb
 from keyturn.keyvault.v1.grant_service_pb2_grpc import GrantServiceStub
 from keyturn.keyvault.v1.key_service_pb2_grpc import KeyServiceStub
+from keyturn.keyvault.v1.owner_service_pb2_grpc import OwnerServiceStub
 from keyturn_cli.call_failure import command_error_of
 from keyturn_cli.client_settings import ClientSettings
 from keyturn_cli.owner_token import OwnerToken
-from keyturn_cli.service_channels import REQUEST_ID_KEY, CallOptions, owner_channel
+from keyturn_cli.service_channels import (
+    REQUEST_ID_KEY,
+    CallOptions,
+    new_request_id,
+    owner_channel,
+)
 from svc_runtime.secret_bytes import SecretBytes
 
 _Answer = TypeVar("_Answer")
@@ -29,29 +38,83 @@ class OwnerAPI:
     def __init__(
         self, channel: grpc.aio.Channel, token: OwnerToken, options: CallOptions, address: str
     ) -> None:
+        self._channel = channel
         self._keys = KeyServiceStub(channel)
         self._grants = GrantServiceStub(channel)
+        self._owners = OwnerServiceStub(channel)
         self._token = token
         self._options = options
+        self._address = address
         self._service = f"the key service at {address}"
 
-    async def create_key(self, name: str, api_key: SecretBytes) -> key_pb.Key:
+    def apart(self) -> OwnerAPI:
+        """Return the same under a request id of its own.
+
+        What is only looked at, again and again, then stays out of the trail of what was done.
+        """
+        options = CallOptions(self._options.timeout_seconds, new_request_id())
+        return OwnerAPI(self._channel, self._token, options, self._address)
+
+    async def create_key(
+        self,
+        name: str,
+        api_key: SecretBytes,
+        *,
+        expire_time: datetime | None = None,
+        assurance: key_pb.KeyAssurance.ValueType = key_pb.KEY_ASSURANCE_UNSPECIFIED,
+    ) -> key_pb.Key:
         """Give a new key into custody and return its record."""
-        request = keys_pb.CreateKeyRequest(name=name, api_key=api_key.expose())
+        request = keys_pb.CreateKeyRequest(name=name, api_key=api_key.expose(), assurance=assurance)
+        if expire_time is not None:
+            request.expire_time.FromDatetime(expire_time)
         call = self._keys.CreateKey(request, timeout=self._timeout, metadata=self._metadata())
         try:
             return (await self._answer(call)).key
         finally:
             request.ClearField("api_key")
 
-    async def rotate_key(self, name: str, api_key: SecretBytes) -> key_pb.Key:
-        """Replace a key's plaintext and return its record."""
+    async def rotate_key(
+        self, name: str, api_key: SecretBytes, *, overlap: timedelta | None = None
+    ) -> key_pb.Key:
+        """Bring a key's new plaintext and return its record; it serves once it is verified."""
         request = keys_pb.RotateKeyRequest(name=name, api_key=api_key.expose())
+        if overlap is not None:
+            request.overlap.FromTimedelta(overlap)
         call = self._keys.RotateKey(request, timeout=self._timeout, metadata=self._metadata())
         try:
             return (await self._answer(call)).key
         finally:
             request.ClearField("api_key")
+
+    async def undo_rotation(self, name: str) -> key_pb.Key:
+        """Take a key's last rotation back and return its record."""
+        request = keys_pb.UndoRotationRequest(name=name)
+        call = self._keys.UndoRotation(request, timeout=self._timeout, metadata=self._metadata())
+        return (await self._answer(call)).key
+
+    async def verify_key(self, name: str) -> key_pb.Key:
+        """Have a key tried at OpenAI and return its record as it was before."""
+        request = keys_pb.VerifyKeyRequest(name=name)
+        call = self._keys.VerifyKey(request, timeout=self._timeout, metadata=self._metadata())
+        return (await self._answer(call)).key
+
+    async def disable_key(self, name: str) -> key_pb.Key:
+        """Switch a key off and return its record."""
+        request = keys_pb.DisableKeyRequest(name=name)
+        call = self._keys.DisableKey(request, timeout=self._timeout, metadata=self._metadata())
+        return (await self._answer(call)).key
+
+    async def enable_key(self, name: str) -> key_pb.Key:
+        """Switch a key on and return its record; it serves once it is verified."""
+        request = keys_pb.EnableKeyRequest(name=name)
+        call = self._keys.EnableKey(request, timeout=self._timeout, metadata=self._metadata())
+        return (await self._answer(call)).key
+
+    async def update_key(self, key: key_pb.Key, fields: Sequence[str]) -> key_pb.Key:
+        """Change *fields* of the key to what *key* has, and return its record."""
+        request = keys_pb.UpdateKeyRequest(key=key, update_mask=FieldMask(paths=fields))
+        call = self._keys.UpdateKey(request, timeout=self._timeout, metadata=self._metadata())
+        return (await self._answer(call)).key
 
     async def get_key(self, name: str) -> key_pb.Key:
         """Return a key's record."""
@@ -65,11 +128,23 @@ class OwnerAPI:
         call = self._keys.ListKeys(request, timeout=self._timeout, metadata=self._metadata())
         return (await self._answer(call)).keys
 
-    async def delete_key(self, name: str) -> None:
-        """Destroy a key and its grants."""
+    async def delete_key(self, name: str) -> key_pb.DeletionProof:
+        """Destroy a key and its grants, and return what was destroyed."""
         request = keys_pb.DeleteKeyRequest(name=name)
         call = self._keys.DeleteKey(request, timeout=self._timeout, metadata=self._metadata())
-        await self._answer(call)
+        return (await self._answer(call)).proof
+
+    async def export_owner(self, owner: str) -> owners_pb.ExportOwnerResponse:
+        """Return everything that is held on an owner."""
+        request = owners_pb.ExportOwnerRequest(name=owner)
+        call = self._owners.ExportOwner(request, timeout=self._timeout, metadata=self._metadata())
+        return await self._answer(call)
+
+    async def erase_owner(self, owner: str) -> owners_pb.EraseOwnerResponse:
+        """Destroy every key of an owner, and return what was destroyed and what stays."""
+        request = owners_pb.EraseOwnerRequest(name=owner)
+        call = self._owners.EraseOwner(request, timeout=self._timeout, metadata=self._metadata())
+        return await self._answer(call)
 
     async def create_grant(self, key: str, grant: grant_pb.Grant) -> grant_pb.Grant:
         """Record the consent that *grant* describes and return the record."""

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import click
 
 from keyturn_cli.client_settings import ClientSettings
+from keyturn_cli.command_error import CommandError
+from keyturn_cli.exit_codes import ExitCode
+from keyturn_cli.expiry import parse_expiry
+from keyturn_cli.owner_api import OwnerAPI, owner_api
 from keyturn_cli.owner_token import OwnerToken, require_owner_token
 from keyturn_cli.resource_names import full_name
 from keyturn_cli.service_channels import CallOptions, new_request_id
@@ -48,6 +54,20 @@ def call_options(timeout_seconds: float) -> CallOptions:
     return CallOptions(timeout_seconds, new_request_id())
 
 
+def require_terminal(deed: str) -> None:
+    """See that there is a terminal at which *deed* can be confirmed.
+
+    Raises:
+        CommandError: There is none.
+    """
+    if not sys.stdin.isatty():
+        raise CommandError(
+            f"{deed} needs a confirmation, and there is no terminal to ask at.",
+            ExitCode.USAGE,
+            hint="Give --yes.",
+        )
+
+
 class OwnerSession:
     """Settings, and the person who is logged in, for the commands of owners."""
 
@@ -69,3 +89,32 @@ class OwnerSession:
     def full_name(self, typed: str) -> str:
         """Return the whole name of the key or grant that *typed* means."""
         return full_name(typed, self.person)
+
+    def expiry(self, typed: str | None) -> datetime | None:
+        """Return the time that *typed*, the value of `--expires`, means; None for no value.
+
+        Raises:
+            click.BadParameter: It means none, or one that is past.
+        """
+        if typed is None:
+            return None
+        try:
+            return parse_expiry(typed, self.now)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--expires") from error
+
+    def call(
+        self, timeout_seconds: float, work: Callable[[OwnerAPI], Awaitable[_Result]]
+    ) -> _Result:
+        """Do *work* at the key service, each call of it within *timeout_seconds*.
+
+        Raises:
+            CommandError: The key service cannot answer, or refuses.
+        """
+
+        async def connected() -> _Result:
+            options = call_options(timeout_seconds)
+            async with owner_api(self.settings, self.token, options) as api:
+                return await work(api)
+
+        return run(connected())

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import click
 
 from keyturn.keyvault.v1 import grant_pb2 as grant_pb
 from keyturn_cli.commands.command_line import (
     OwnerSession,
-    call_options,
     json_option,
-    run,
     timeout_option,
 )
-from keyturn_cli.expiry import parse_expiry
-from keyturn_cli.owner_api import owner_api
 from keyturn_cli.printing import print_json, print_table
 from keyturn_cli.record_views import GRANT_COLUMNS, grant_document, grant_row
 
@@ -75,15 +69,10 @@ def add(  # noqa: PLR0913 - one parameter per option, as click wants it
     session = OwnerSession()
     full_name = session.full_name(key)
     grant = grant_pb.Grant(app=app, models=models, endpoints=endpoints, source_cidrs=source_cidrs)
-    if expires is not None:
-        grant.expire_time.FromDatetime(_expiry(expires, session.now))
-
-    async def work() -> grant_pb.Grant:
-        options = call_options(timeout_seconds)
-        async with owner_api(session.settings, session.token, options) as api:
-            return await api.create_grant(full_name, grant)
-
-    created = run(work())
+    expire_time = session.expiry(expires)
+    if expire_time is not None:
+        grant.expire_time.FromDatetime(expire_time)
+    created = session.call(timeout_seconds, lambda api: api.create_grant(full_name, grant))
     if as_json:
         print_json(grant_document(created, session.now))
     else:
@@ -99,13 +88,8 @@ def list_(key: str, *, as_json: bool, timeout_seconds: float) -> None:
     """List the grants on KEY, the oldest first, ended ones included."""
     session = OwnerSession()
     full_name = session.full_name(key)
-
-    async def work() -> list[grant_pb.Grant]:
-        options = call_options(timeout_seconds)
-        async with owner_api(session.settings, session.token, options) as api:
-            return list(await api.list_grants(full_name))
-
-    documents = [grant_document(grant, session.now) for grant in run(work())]
+    grants = session.call(timeout_seconds, lambda api: api.list_grants(full_name))
+    documents = [grant_document(grant, session.now) for grant in grants]
     if as_json:
         print_json({"grants": documents})
     elif documents:
@@ -122,21 +106,8 @@ def revoke(grant_name: str, *, as_json: bool, timeout_seconds: float) -> None:
     """Withdraw a consent. GRANT_NAME is as listed, or short: openai/grants/<id>."""
     session = OwnerSession()
     full_name = session.full_name(grant_name)
-
-    async def work() -> grant_pb.Grant:
-        options = call_options(timeout_seconds)
-        async with owner_api(session.settings, session.token, options) as api:
-            return await api.revoke_grant(full_name)
-
-    revoked = run(work())
+    revoked = session.call(timeout_seconds, lambda api: api.revoke_grant(full_name))
     if as_json:
         print_json(grant_document(revoked, session.now))
     else:
         click.echo(f"Revoked {revoked.name}: {revoked.app} is refused from now on.", err=True)
-
-
-def _expiry(typed: str, now: datetime) -> datetime:
-    try:
-        return parse_expiry(typed, now)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--expires") from error

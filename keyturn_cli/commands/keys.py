@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from typing import Final
 
 import click
 
@@ -10,53 +10,97 @@ from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn_cli.command_error import CommandError
 from keyturn_cli.commands.command_line import (
     OwnerSession,
-    call_options,
     json_option,
-    run,
+    require_terminal,
     timeout_option,
 )
+from keyturn_cli.commands.key_states import (
+    disable,
+    enable,
+    rotate,
+    stdin_option,
+    undo_rotation,
+    verify,
+)
+from keyturn_cli.commands.key_verification import have_verified, patience_of, say, wait_options
 from keyturn_cli.exit_codes import ExitCode
+from keyturn_cli.key_dues import summary
 from keyturn_cli.key_input import read_api_key
-from keyturn_cli.owner_api import owner_api
+from keyturn_cli.key_views import (
+    KEY_COLUMNS,
+    key_document,
+    key_fields,
+    key_row,
+    proof_document,
+    proof_words,
+)
 from keyturn_cli.printing import print_fields, print_json, print_table
-from keyturn_cli.record_views import KEY_COLUMNS, for_people, key_document, key_row
+from keyturn_cli.record_views import for_people
 from keyturn_cli.resource_names import owner_name
+from keyturn_cli.verification_wait import awaits_verification
+from keyturn_cli.verification_words import pending_words
 
-_stdin_option = click.option(
-    "--stdin",
-    "from_stdin",
-    is_flag=True,
-    help="Read the API key from standard input, also at a terminal.",
+_ASSURANCES: Final = {
+    "standard": key_pb.KEY_ASSURANCE_STANDARD,
+    "high": key_pb.KEY_ASSURANCE_HIGH,
+}
+_expires_option = click.option(
+    "--expires",
+    metavar="WHEN",
+    help="When the key stops serving by itself: 90d, 12h, or a time such as 2027-01-01T00:00:00Z.",
+)
+_assurance_option = click.option(
+    "--assurance",
+    type=click.Choice(list(_ASSURANCES)),
+    help="high: Vault itself enforces that each hand-off to a gateway is used once and in time. "
+    "It costs each request some milliseconds.",
 )
 
 
 @click.group("keys")
 def keys_group() -> None:
-    """Give OpenAI API keys into custody, replace and destroy them.
+    """Give OpenAI API keys into custody, rotate, switch and destroy them.
 
     NAME is a whole name, users/alice/keys/openai or teams/payments/keys/openai, or short: openai
     is a key of the person who is logged in. An API key goes in at a hidden prompt or on standard
     input, never as an argument, and does not come out again.
+
+    A key serves once a gateway has verified it at OpenAI. Commands that bring one wait for that;
+    they end with 6 where OpenAI does not take the key, and with 5 where it is not known yet.
     """
 
 
 @keys_group.command("add")
 @click.argument("name")
-@_stdin_option
+@stdin_option
+@_expires_option
+@_assurance_option
+@wait_options
 @json_option
 @timeout_option()
-def add(name: str, *, from_stdin: bool, as_json: bool, timeout_seconds: float) -> None:
-    """Take a new key into custody."""
+def add(  # noqa: PLR0913 - one parameter per option, as click wants it
+    name: str,
+    *,
+    from_stdin: bool,
+    expires: str | None,
+    assurance: str | None,
+    wait_seconds: float,
+    is_not_waiting: bool,
+    as_json: bool,
+    timeout_seconds: float,
+) -> None:
+    """Take a new key into custody, and have it verified."""
     session = OwnerSession()
     full_name = session.full_name(name)
+    expire_time = session.expiry(expires)
+    chosen = _ASSURANCES[assurance] if assurance else key_pb.KEY_ASSURANCE_UNSPECIFIED
     api_key = read_api_key(from_stdin=from_stdin)
-
-    async def work() -> key_pb.Key:
-        options = call_options(timeout_seconds)
-        async with owner_api(session.settings, session.token, options) as api:
-            return await api.create_key(full_name, api_key)
-
-    _print_key(run(work()), as_json=as_json, done="Added")
+    have_verified(
+        session,
+        patience_of(wait_seconds, timeout_seconds, is_not_waiting=is_not_waiting, as_json=as_json),
+        lambda api: api.create_key(full_name, api_key, expire_time=expire_time, assurance=chosen),
+        "Added {name}, version {version}.",
+    )
 
 
 @keys_group.command("list")
@@ -64,22 +108,20 @@ def add(name: str, *, from_stdin: bool, as_json: bool, timeout_seconds: float) -
 @json_option
 @timeout_option()
 def list_(owner: str | None, *, as_json: bool, timeout_seconds: float) -> None:
-    """List the keys of OWNER: yourself, a user, or teams/<team>."""
+    """List an owner's keys, and what is due.
+
+    OWNER is yourself, a user, or teams/<team>.
+    """
     session = OwnerSession()
     parent = owner_name(owner, session.person)
-
-    async def work() -> list[key_pb.Key]:
-        options = call_options(timeout_seconds)
-        async with owner_api(session.settings, session.token, options) as api:
-            return list(await api.list_keys(parent))
-
-    documents = [key_document(key) for key in run(work())]
+    keys = session.call(timeout_seconds, lambda api: api.list_keys(parent))
     if as_json:
-        print_json({"keys": documents})
-    elif documents:
-        print_table(KEY_COLUMNS, [key_row(document) for document in documents])
+        print_json({"keys": [key_document(key) for key in keys]})
+    elif keys:
+        print_table(KEY_COLUMNS, [key_row(key, session.now) for key in keys])
+        say(summary(keys, session.now))
     else:
-        click.echo(f"{parent} has no keys. `keyturn keys add NAME` adds one.", err=True)
+        say(f"{parent} has no keys. `keyturn keys add NAME` adds one.")
 
 
 @keys_group.command("show")
@@ -90,32 +132,53 @@ def show(name: str, *, as_json: bool, timeout_seconds: float) -> None:
     """Show one key's record. The key itself is not in it."""
     session = OwnerSession()
     full_name = session.full_name(name)
-
-    async def work() -> key_pb.Key:
-        options = call_options(timeout_seconds)
-        async with owner_api(session.settings, session.token, options) as api:
-            return await api.get_key(full_name)
-
-    _print_key(run(work()), as_json=as_json)
+    key = session.call(timeout_seconds, lambda api: api.get_key(full_name))
+    if as_json:
+        print_json(key_document(key))
+    else:
+        print_fields(key_fields(key, session.now))
 
 
-@keys_group.command("rotate")
+@keys_group.command("set")
 @click.argument("name")
-@_stdin_option
+@_expires_option
+@click.option("--never-expires", is_flag=True, help="Take the key's expiry away.")
+@_assurance_option
 @json_option
 @timeout_option()
-def rotate(name: str, *, from_stdin: bool, as_json: bool, timeout_seconds: float) -> None:
-    """Replace a key by a new one. Its grants stay."""
+def set_(
+    name: str,
+    *,
+    expires: str | None,
+    never_expires: bool,
+    assurance: str | None,
+    as_json: bool,
+    timeout_seconds: float,
+) -> None:
+    """Change a key's expiry or assurance."""
+    if expires is not None and never_expires:
+        raise click.UsageError("Give --expires or --never-expires, not both.")
     session = OwnerSession()
-    full_name = session.full_name(name)
-    api_key = read_api_key(from_stdin=from_stdin)
-
-    async def work() -> key_pb.Key:
-        options = call_options(timeout_seconds)
-        async with owner_api(session.settings, session.token, options) as api:
-            return await api.rotate_key(full_name, api_key)
-
-    _print_key(run(work()), as_json=as_json, done="Rotated")
+    changed = key_pb.Key(name=session.full_name(name))
+    fields = []
+    expire_time = session.expiry(expires)
+    if expire_time is not None or never_expires:
+        fields.append("expire_time")
+    if expire_time is not None:
+        changed.expire_time.FromDatetime(expire_time)
+    if assurance is not None:
+        fields.append("assurance")
+        changed.assurance = _ASSURANCES[assurance]
+    if not fields:
+        raise click.UsageError("Give --expires, --never-expires or --assurance.")
+    key = session.call(timeout_seconds, lambda api: api.update_key(changed, fields))
+    document = key_document(key)
+    if as_json:
+        print_json(document)
+    expiry = for_people(document["expire_time"]) or "never"
+    say(f"Set {key.name}: expires {expiry}, assurance {document['assurance']}.")
+    if awaits_verification(key):
+        say(f"It is {document['state']} until it is verified anew. {pending_words(key)}")
 
 
 @keys_group.command("delete")
@@ -124,51 +187,20 @@ def rotate(name: str, *, from_stdin: bool, as_json: bool, timeout_seconds: float
 @json_option
 @timeout_option()
 def delete(name: str, *, is_confirmed: bool, as_json: bool, timeout_seconds: float) -> None:
-    """Destroy a key and its grants. There is no undo."""
+    """Destroy a key and its grants, and print what was destroyed. There is no undo."""
     session = OwnerSession()
     full_name = session.full_name(name)
     if not is_confirmed:
-        _confirm_deletion(full_name)
-
-    async def work() -> None:
-        options = call_options(timeout_seconds)
-        async with owner_api(session.settings, session.token, options) as api:
-            await api.delete_key(full_name)
-
-    run(work())
+        require_terminal("Deleting")
+        if not click.confirm(f"Destroy {full_name} and all its grants? There is no undo", err=True):
+            raise CommandError("Nothing was deleted.", ExitCode.USAGE)
+    proof = session.call(timeout_seconds, lambda api: api.delete_key(full_name))
     if as_json:
-        print_json({"deleted": full_name})
+        print_json({"deleted": full_name, "proof": proof_document(proof)})
     else:
-        click.echo(f"Deleted {full_name}.", err=True)
+        click.echo(proof_words(proof))
+        say("It stays valid at OpenAI: revoke it there.")
 
 
-def _confirm_deletion(name: str) -> None:
-    if not sys.stdin.isatty():
-        raise CommandError(
-            "Deleting needs a confirmation, and there is no terminal to ask at.",
-            ExitCode.USAGE,
-            hint="Give --yes.",
-        )
-    if not click.confirm(f"Destroy {name} and all its grants? There is no undo", err=True):
-        raise CommandError("Nothing was deleted.", ExitCode.USAGE)
-
-
-def _print_key(key: key_pb.Key, *, as_json: bool, done: str = "") -> None:
-    document = key_document(key)
-    if as_json:
-        print_json(document)
-        return
-    if done:
-        click.echo(f"{done} {document['name']}, version {document['key_version']}.", err=True)
-        return
-    print_fields(
-        [
-            ("name", document["name"]),
-            ("state", document["state"]),
-            ("version", str(document["key_version"])),
-            ("created", for_people(document["create_time"])),
-            ("rotated", for_people(document["rotate_time"])),
-            ("active grants", str(document["active_grant_count"])),
-            ("creator", document["creator"]),
-        ]
-    )
+for _command in (rotate, undo_rotation, verify, disable, enable):
+    keys_group.add_command(_command)

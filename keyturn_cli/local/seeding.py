@@ -58,7 +58,8 @@ async def seed(
         if is_first and not await _is_granted(owner, key_name):
             terms = grant_pb.Grant(app=DEMO_APP, models=["*"], endpoints=["*"])
             await owner.create_grant(key_name, terms)
-        key = await _verified(owner, key_name) if replaces or not exists else None
+        is_changed = replaces if exists else is_first
+        key = await _verified(owner, key_name) if is_changed else None
     if is_first:
         names = json.dumps([*seeded, key_name])
         layout.seeded_file.write_text(names + "\n", encoding="utf-8")

@@ -10,10 +10,8 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NoReturn
 
 import grpc
 from cryptography import x509
@@ -24,14 +22,10 @@ from cryptography.x509.oid import NameOID
 from keyturn.gateway.v1 import chat_completion_pb2 as chat_pb
 from keyturn.gateway.v1 import chat_completion_service_pb2 as completions_pb
 from keyturn.gateway.v1 import chat_completion_service_pb2_grpc as completions_grpc
-from keyturn.keyvault.v1 import grant_pb2 as grant_pb
-from keyturn.keyvault.v1 import grant_service_pb2 as grants_pb
 from keyturn.keyvault.v1 import grant_service_pb2_grpc as grants_grpc
-from keyturn.keyvault.v1 import key_pb2 as key_pb
-from keyturn.keyvault.v1 import key_service_pb2 as keys_pb
 from keyturn.keyvault.v1 import key_service_pb2_grpc as keys_grpc
-from svc_runtime.error_details import STATUS_DETAILS_KEY, status_of
-from svc_runtime.service_error import ServiceError
+from keyturn.keyvault.v1 import owner_service_pb2_grpc as owners_grpc
+from tests.component.fake_owner_port import FakeOwnerPort
 
 APP = "spiffe://example.org/app/demo"
 GRANT = "users/alice/keys/openai/grants/0123456789abcdef"
@@ -46,109 +40,8 @@ def unsigned_token(name: str, expire_time: datetime) -> str:
     return ".".join([*encoded, "c2lnbmF0dXJl"])
 
 
-@dataclass
-class Call:
-    """What a fake service saw of one call."""
-
-    metadata: dict[str, str]
-    seconds_left: float
-    request: object = field(repr=False)
-
-
-class FakeServices(
-    keys_grpc.KeyServiceServicer,
-    grants_grpc.GrantServiceServicer,
-    completions_grpc.ChatCompletionServiceServicer,
-):
+class FakeServices(FakeOwnerPort, completions_grpc.ChatCompletionServiceServicer):
     """Both services: they answer from memory, or with `failure` and its status code."""
-
-    def __init__(self) -> None:
-        self.failure: tuple[ServiceError, grpc.StatusCode] | None = None
-        self.fails_after_pieces = False
-        self.calls: list[Call] = []
-        self.keys: dict[str, key_pb.Key] = {}
-        self.api_keys: list[bytes] = []
-        self.grants: list[grant_pb.Grant] = []
-
-    def _enter(self, request: object, context: grpc.ServicerContext) -> None:
-        metadata = {k: v for k, v in context.invocation_metadata() if isinstance(v, str)}
-        self.calls.append(Call(metadata, context.time_remaining() or 0.0, request))
-        if self.failure is not None and not self.fails_after_pieces:
-            self._fail(context)
-
-    def _fail(self, context: grpc.ServicerContext) -> NoReturn:
-        assert self.failure is not None
-        error, code = self.failure
-        request_id = self.calls[-1].metadata["x-keyturn-request-id"]
-        status = status_of(error, code, domain="fake.keyturn", request_id=request_id)
-        context.set_trailing_metadata(((STATUS_DETAILS_KEY, status.SerializeToString()),))
-        context.abort(code, status.message)
-
-    def _put(self, name: str, api_key: bytes, version: int) -> key_pb.Key:
-        self.api_keys.append(api_key)
-        key = key_pb.Key(
-            name=name, state=key_pb.KEY_STATE_ACTIVE, key_version=version, creator="alice"
-        )
-        key.create_time.FromDatetime(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-        key.rotate_time.CopyFrom(key.create_time)
-        self.keys[name] = key
-        return key
-
-    def CreateKey(
-        self, request: keys_pb.CreateKeyRequest, context: grpc.ServicerContext
-    ) -> keys_pb.CreateKeyResponse:
-        self._enter(request, context)
-        return keys_pb.CreateKeyResponse(key=self._put(request.name, request.api_key, 1))
-
-    def RotateKey(
-        self, request: keys_pb.RotateKeyRequest, context: grpc.ServicerContext
-    ) -> keys_pb.RotateKeyResponse:
-        self._enter(request, context)
-        version = self.keys[request.name].key_version + 1
-        key = self._put(request.name, request.api_key, version)
-        return keys_pb.RotateKeyResponse(key=key)
-
-    def GetKey(
-        self, request: keys_pb.GetKeyRequest, context: grpc.ServicerContext
-    ) -> keys_pb.GetKeyResponse:
-        self._enter(request, context)
-        return keys_pb.GetKeyResponse(key=self.keys[request.name])
-
-    def ListKeys(
-        self, request: keys_pb.ListKeysRequest, context: grpc.ServicerContext
-    ) -> keys_pb.ListKeysResponse:
-        self._enter(request, context)
-        names = sorted(name for name in self.keys if name.startswith(request.parent + "/"))
-        return keys_pb.ListKeysResponse(keys=[self.keys[name] for name in names])
-
-    def DeleteKey(
-        self, request: keys_pb.DeleteKeyRequest, context: grpc.ServicerContext
-    ) -> keys_pb.DeleteKeyResponse:
-        self._enter(request, context)
-        del self.keys[request.name]
-        return keys_pb.DeleteKeyResponse()
-
-    def CreateGrant(
-        self, request: grants_pb.CreateGrantRequest, context: grpc.ServicerContext
-    ) -> grants_pb.CreateGrantResponse:
-        self._enter(request, context)
-        request.grant.name = f"{request.parent}/grants/0123456789abcdef"
-        self.grants.append(request.grant)
-        return grants_pb.CreateGrantResponse(grant=request.grant)
-
-    def ListGrants(
-        self, request: grants_pb.ListGrantsRequest, context: grpc.ServicerContext
-    ) -> grants_pb.ListGrantsResponse:
-        self._enter(request, context)
-        return grants_pb.ListGrantsResponse(grants=self.grants)
-
-    def RevokeGrant(
-        self, request: grants_pb.RevokeGrantRequest, context: grpc.ServicerContext
-    ) -> grants_pb.RevokeGrantResponse:
-        self._enter(request, context)
-        grant = next(grant for grant in self.grants if grant.name == request.name)
-        grant.revoke_time.FromDatetime(datetime(2026, 1, 2, tzinfo=UTC))
-        return grants_pb.RevokeGrantResponse(grant=grant)
 
     def _receipt(self) -> tuple[tuple[str, str], ...]:
         metadata = self.calls[-1].metadata
@@ -163,7 +56,7 @@ class FakeServices(
     def CreateChatCompletion(
         self, request: completions_pb.CreateChatCompletionRequest, context: grpc.ServicerContext
     ) -> completions_pb.CreateChatCompletionResponse:
-        self._enter(request, context)
+        self.enter(request, context)
         context.send_initial_metadata(self._receipt())
         said = chat_pb.ChatMessage(role="assistant", content="Hello there.")
         choices = [chat_pb.ChatChoice(message=said)]
@@ -173,14 +66,14 @@ class FakeServices(
     def StreamChatCompletion(
         self, request: completions_pb.StreamChatCompletionRequest, context: grpc.ServicerContext
     ) -> Iterator[completions_pb.StreamChatCompletionResponse]:
-        self._enter(request, context)
+        self.enter(request, context)
         context.send_initial_metadata(self._receipt())
         for piece in ("Hello", " there", "."):
             delta = chat_pb.ChatMessage(content=piece)
             chunk = chat_pb.ChatCompletionChunk(choices=[chat_pb.ChatChunkChoice(delta=delta)])
             yield completions_pb.StreamChatCompletionResponse(chunk=chunk)
         if self.fails_after_pieces:
-            self._fail(context)
+            self.fail(context)
 
 
 class CertificateMaker:
@@ -246,6 +139,7 @@ def serving(services: FakeServices, certificates: CertificateMaker) -> Iterator[
     server = grpc.server(ThreadPoolExecutor(4))
     keys_grpc.add_KeyServiceServicer_to_server(services, server)
     grants_grpc.add_GrantServiceServicer_to_server(services, server)
+    owners_grpc.add_OwnerServiceServicer_to_server(services, server)
     completions_grpc.add_ChatCompletionServiceServicer_to_server(services, server)
     tls = grpc.ssl_server_credentials(pair)
     mtls = grpc.ssl_server_credentials(pair, ca, require_client_auth=True)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from keyturn_cli.expiry import parse_expiry
+from keyturn_cli.expiry import parse_duration, parse_expiry
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -36,3 +36,17 @@ def test_anything_else_is_refused_with_the_rule(typed: str) -> None:
 def test_a_past_time_is_refused() -> None:
     with pytest.raises(ValueError, match="future"):
         parse_expiry("2020-01-01T00:00:00Z", NOW)
+
+
+@pytest.mark.parametrize(
+    ("typed", "length"),
+    [("0", timedelta()), ("24h", timedelta(days=1)), ("7d", timedelta(days=7))],
+)
+def test_a_length_of_time_is_read(typed: str, length: timedelta) -> None:
+    assert parse_duration(typed) == length
+
+
+@pytest.mark.parametrize("typed", ["", "0d", "-1h", "24", "2027-01-01T00:00:00Z"])
+def test_what_is_no_length_of_time_is_refused(typed: str) -> None:
+    with pytest.raises(ValueError, match="must be a duration"):
+        parse_duration(typed)
