@@ -19,7 +19,7 @@ from keyturn.keyvault.v1.key_verification_service_pb2_grpc import (
     add_KeyVerificationServiceServicer_to_server,
 )
 from keyturn.keyvault.v1.owner_service_pb2_grpc import add_OwnerServiceServicer_to_server
-from keyvault_svc.bootstrap_command import bootstrap
+from keyvault_svc.bootstrap_command import BootstrapCommand, bootstrap
 from keyvault_svc.command_line import make_parser
 from keyvault_svc.domain.leasing import KeyLeasing
 from keyvault_svc.domain.roles import GATEWAY
@@ -80,12 +80,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.load(arguments.config)
         if arguments.command == "bootstrap":
-            return bootstrap(
-                settings,
-                token_file=arguments.token_file,
-                is_dry_run=arguments.dry_run,
-                is_json=arguments.json,
+            command = BootstrapCommand(
+                arguments.token_file, arguments.emit, arguments.dry_run, arguments.json
             )
+            return bootstrap(settings, command)
         if arguments.command == "rewrap":
             options = RewrapOptions(arguments.rate, not arguments.no_rotate, arguments.grace)
             return rewrap(settings, options)

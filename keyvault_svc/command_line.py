@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from keyvault_svc.bootstrap_command import EmitFormat
 from keyvault_svc.rewrap_command import DEFAULT_RATE
 
 _MAX: Final = 100_000
@@ -32,8 +33,13 @@ def make_parser() -> argparse.ArgumentParser:
     )
     for command in (serving, preparing, rewrapping):
         command.add_argument("--config", type=Path, required=True, help="settings file, TOML")
-    preparing.add_argument(
-        "--token-file", type=Path, required=True, help="file that holds an administrator's token"
+    way = preparing.add_mutually_exclusive_group(required=True)
+    way.add_argument("--token-file", type=Path, help="file that holds an administrator's token")
+    way.add_argument(
+        "--emit",
+        type=EmitFormat,
+        choices=list(EmitFormat),
+        help="print the set-up as a script of bao or vault commands, or as Terraform; ask nobody",
     )
     preparing.add_argument("--dry-run", action="store_true", help="change nothing, report drift")
     preparing.add_argument("--json", action="store_true", help="print the results as JSON")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_settings import SettingsConfigDict
 
+from keyvault_svc.bootstrap_settings import BootstrapSettings
 from keyvault_svc.domain.erasure import RetentionPolicy
 from keyvault_svc.domain.handoff import DEFAULT_LEASE_SECONDS, MAX_LEASE_SECONDS
 from keyvault_svc.domain.key_policy import MAX_OVERLAP, KeyPolicy
 from svc_runtime.settings_models import (
-    HTTPSURL,
     Address,
     AppIssuers,
     IssuerSettings,
@@ -37,26 +36,6 @@ class PeopleSettings(IssuerSettings):
     """The claim that names the owner, `users/<name>`. It must be one that its bearer cannot change:
     at many issuers `preferred_username` and `email` are not."""
     groups_claim: str = "groups"
-
-
-class BootstrapSettings(BaseModel):
-    """What `keyvault-svc bootstrap` sets up in Vault."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    policy_dir: Path
-    """Folder of the Vault policies: `deploy/vault/policies` of this project."""
-    trust_domain: str
-    """SPIFFE trust domain of the certificates that Vault's PKI issues."""
-    issuer: HTTPSURL | None = None
-    """Vault's address, to make its identity engine the issuer of tokens. Absent: it is not."""
-    audit_file: str | None = None
-    """Where HashiCorp Vault writes its audit log. OpenBao declares it in its configuration file."""
-    owner_token_ttl_seconds: Annotated[int, Field(ge=60, le=86_400)] = 3600
-    app_token_ttl_seconds: Annotated[int, Field(ge=60, le=86_400)] = 3600
-    certificate_ttl_seconds: Annotated[int, Field(ge=600, le=2_592_000)] = 86_400
-    dns_names: dict[str, list[str]] = Field(default_factory=dict)
-    """Further DNS names of each service's certificate, by service."""
 
 
 class HandoffKind(StrEnum):

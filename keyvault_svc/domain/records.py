@@ -9,7 +9,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from keyvault_svc.domain.duplicates import Duplicates
-from keyvault_svc.domain.errors import KeyChangedMeanwhileError, KeyNotFoundError
+from keyvault_svc.domain.errors import (
+    KeyChangedMeanwhileError,
+    KeyNotFoundError,
+    KeyRecordUnreadableError,
+)
 from keyvault_svc.domain.key_policy import KeyPolicy
 from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_state import KeyState
@@ -110,7 +114,9 @@ class Records:
             KeyNotFoundError: There is no key of this name.
             KeyChangedMeanwhileError: Other writers did not let this one through.
         """
-        await self.change(name, tags, lambda record: record.deleted(self._clock.now()))  # (1)
+        # One that cannot be read serves nobody, and its owner must be able to be rid of it.
+        with contextlib.suppress(KeyRecordUnreadableError):
+            await self.change(name, tags, lambda record: record.deleted(self._clock.now()))  # (1)
         count = await self._store.delete(name, tags)  # (2)
         await self._verifications.remove(name, tags)  # (3)
         return count

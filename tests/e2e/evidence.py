@@ -58,7 +58,16 @@ def vault_operations(clients: Clients, request_id: str) -> list[VaultOperation]:
 
 
 def upstream_requests(clients: Clients, api_key: SecretBytes) -> list[UpstreamRequest]:
-    """Return the requests that reached the stand-in with *api_key*, in order."""
+    """Return the requests of apps that reached the stand-in with *api_key*, in order."""
+    return [request for request in _requests(clients, api_key) if not _is_verification(request)]
+
+
+def verification_requests(clients: Clients, api_key: SecretBytes) -> list[UpstreamRequest]:
+    """Return the requests by which gateways tried *api_key* at the stand-in, in order."""
+    return [request for request in _requests(clients, api_key) if _is_verification(request)]
+
+
+def _requests(clients: Clients, api_key: SecretBytes) -> list[UpstreamRequest]:
     record = clients.stack.layout.logs_dir / "openai-standin.requests.jsonl"
     return [
         UpstreamRequest(
@@ -69,6 +78,10 @@ def upstream_requests(clients: Clients, api_key: SecretBytes) -> list[UpstreamRe
         )
         for entry in (json.loads(line) for line in _lines_with(record, _bearer_sha256(api_key)))
     ]
+
+
+def _is_verification(request: UpstreamRequest) -> bool:
+    return request.headers.get("user-agent") == "keyturn-gateway"
 
 
 def _lines_with(file: Path, needle: str) -> list[bytes]:

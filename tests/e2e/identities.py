@@ -12,7 +12,13 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor
 
 from keyturn.gateway.v1 import chat_completion_service_pb2, pass_through_service_pb2
-from keyturn.keyvault.v1 import grant_service_pb2, key_lease_service_pb2, key_service_pb2
+from keyturn.keyvault.v1 import (
+    grant_service_pb2,
+    key_lease_service_pb2,
+    key_service_pb2,
+    key_verification_service_pb2,
+    owner_service_pb2,
+)
 from tests.certs import Pair
 from tests.e2e.breaking import Verdict, logged, verdict
 from tests.e2e.clients import DEADLINE_SECONDS, Clients, new_request_id
@@ -21,8 +27,8 @@ Proof = tuple[tuple[str, str], ...]
 
 _FILES = {
     "gateway": (chat_completion_service_pb2, pass_through_service_pb2),
-    "owner": (key_service_pb2, grant_service_pb2),
-    "lease": (key_lease_service_pb2,),
+    "owner": (key_service_pb2, grant_service_pb2, owner_service_pb2),
+    "lease": (key_lease_service_pb2, key_verification_service_pb2),
 }
 RPCS: dict[str, list[MethodDescriptor]] = {
     side: [
@@ -42,6 +48,9 @@ PORTS = {
 
 # What an empty request gets from whoever looks at it: the caller was let in.
 LET_IN: Verdict = ("INVALID_ARGUMENT", "INVALID_ARGUMENT")
+# A poll has nothing to say: it gets its answer, and leaves no record when there is nothing to do.
+POLL = "keyturn.keyvault.v1.KeyVerificationService.ClaimVerification"
+POLLED: Verdict = ("OK", None)
 NOT_HERE: Verdict = ("UNIMPLEMENTED", None)
 NO_HANDSHAKE: Verdict = ("UNAVAILABLE", None)
 UNVERIFIED: Verdict = ("UNAUTHENTICATED", "CALLER_UNVERIFIED")

@@ -53,6 +53,7 @@ async def test_openai_quotes_a_key_that_is_almost_the_canary(
     damaged = OwnedKey(unused_name("damaged"), SecretBytes(raw[:-1] + _other(raw[-1:])))
     owner = alice(clients)
     await owner.create_key(damaged.name, damaged.api_key)
+    await owner.verified(damaged.name)  # OpenAI quotes it to the gateway
     await owner.create_grant(damaged.name)
 
     assert await ask(clients, damaged.name) == "KEY_REJECTED_UPSTREAM"

@@ -6,6 +6,7 @@ import json
 import secrets
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from keyturn_cli.local.layout import DEMO_APP
 from keyturn_cli.standin.standin_keys import KeyKind, make_key
 from tests.e2e.clients import Clients
+from tests.e2e.owners import sign_in
 from tests.e2e.stack_process import Outcome, keyturn
 
 Run = Callable[..., Outcome]
@@ -63,26 +65,129 @@ def test_an_owner_logs_in_and_the_login_is_used(clients: Clients, tmp_path: Path
 def test_a_key_lives_from_adding_to_deletion(run: Run, key_id: str) -> None:
     name = f"users/alice/keys/{key_id}"
 
-    added = run("keys", "add", key_id, "--json", stdin=make_key().expose())
+    added = run("keys", "add", key_id, "--expires", "30d", "--json", stdin=make_key().expose())
     again = run("keys", "add", key_id, stdin=make_key().expose())
     listed = run("keys", "list", "--json")
     shown = run("keys", "show", key_id, "--json")
     rotated = run("keys", "rotate", name, "--json", stdin=make_key().expose())
+    undone = run("keys", "undo-rotation", key_id, "--json")
+    set_ = run("keys", "set", key_id, "--never-expires", "--assurance", "high", "--json")
     deleted = run("keys", "delete", key_id, "--yes", "--json")
     gone = run("keys", "show", key_id)
 
-    codes = [o.exit_code for o in (added, again, listed, shown, rotated, deleted, gone)]
-    assert codes == [0, 4, 0, 0, 0, 0, 4]
+    outcomes = (added, again, listed, shown, rotated, undone, set_, deleted, gone)
+    assert [o.exit_code for o in outcomes] == [0, 4, 0, 0, 0, 0, 0, 0, 4]
     assert set(_json(added)) == {
-        *("name", "state", "key_version", "create_time", "rotate_time"),
+        *("name", "state", "key_version", "create_time", "rotate_time", "expire_time"),
+        *("rotate_due_time", "assurance", "verification", "incoming", "retiring"),
         *("active_grant_count", "creator"),
     }
-    assert _json(shown) == _json(added) | {"name": name, "key_version": 1, "creator": "alice"}
+    assert (_json(added)["name"], _json(added)["creator"]) == (name, "alice")
+    assert (_json(added)["state"], _json(added)["verification"]["outcome"]) == (
+        *("active", "verified"),
+    )
+    assert _json(shown) == _json(added)
     assert _json(shown) in _json(listed)["keys"]
-    assert (_json(rotated)["name"], _json(rotated)["key_version"]) == (name, 2)
-    assert _json(deleted) == {"deleted": name}
+    assert (_json(rotated)["key_version"], _json(rotated)["retiring"]["key_version"]) == (2, 1)
+    assert (_json(undone)["key_version"], _json(undone)["retiring"]) == (1, None)
+    assert (_json(added)["expire_time"] is None, _json(set_)["expire_time"]) == (False, None)
+    assert _json(set_)["assurance"] == "high"
+    assert (_json(deleted)["deleted"], _json(deleted)["proof"]["key"]) == (name, name)
+    assert _json(deleted)["proof"]["destroyed_version_count"] > 0
     assert "KEY_EXISTS" in again.stderr
     assert "KEY_NOT_FOUND" in gone.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "exit_code", "state", "outcome", "to_do"),
+    [
+        (KeyKind.REVOKED, 6, "rejected", "wrong_key", "keyturn keys rotate"),
+        (KeyKind.BROKE, 6, "pending", "no_quota", "keyturn keys verify"),
+        (KeyKind.FORBIDDEN, 6, "pending", "no_permission", "keyturn keys verify"),
+        (KeyKind.FAILING, 5, "pending", "openai_unreachable", "tried again by itself"),
+    ],
+)
+def test_a_key_that_openai_does_not_take_is_told_with_what_to_do(
+    run: Run, key_id: str, kind: KeyKind, exit_code: int, state: str, outcome: str, to_do: str
+) -> None:
+    added = run("keys", "add", key_id, "--json", stdin=make_key(kind).expose())
+    listed = run("keys", "list")
+
+    told = _json(added)
+    assert (added.exit_code, told["state"]) == (exit_code, state)
+    assert told["verification"]["outcome"] == outcome
+    assert to_do in added.stderr.splitlines()[-1]
+    [row] = [line for line in listed.stdout.splitlines() if f"{key_id} " in line]
+    assert ("rejected: rotate" if state == "rejected" else "waits: ") in row
+
+
+def test_a_failed_rotation_leaves_the_old_key_serving(run: Run, key_id: str) -> None:
+    run("keys", "add", key_id, stdin=make_key().expose())
+    run("grants", "add", key_id, *NO_LIMITS)
+
+    failed = run("keys", "rotate", key_id, stdin=make_key(KeyKind.REVOKED).expose())
+    served = run("chat", "Hi", "--key", f"users/alice/keys/{key_id}")
+
+    assert (failed.exit_code, served.exit_code, served.stdout) == (6, 0, "You said: Hi\n")
+    assert "The old key, version 1, goes on serving." in failed.stderr
+
+
+def test_a_key_is_switched_off_and_on(run: Run, key_id: str) -> None:
+    run("keys", "add", key_id, stdin=make_key().expose())
+    run("grants", "add", key_id, *NO_LIMITS)
+    ask = ("chat", "Hi", "--key", f"users/alice/keys/{key_id}")
+
+    off = run("keys", "disable", key_id, "--json")
+    refused = run(*ask)
+    verified = run("keys", "verify", key_id)
+    on = run("keys", "enable", key_id, "--json")
+    served = run(*ask)
+
+    codes = [o.exit_code for o in (off, refused, verified, on, served)]
+    assert codes == [0, 3, 4, 0, 0]
+    assert (_json(off)["state"], _json(on)["state"]) == ("disabled", "active")
+    assert "KEY_DISABLED" in refused.stderr
+    assert "KEY_STATE_CONFLICT" in verified.stderr
+
+
+def test_an_openai_key_is_taken_under_one_name(run: Run, key_id: str) -> None:
+    api_key = make_key().expose()
+
+    first = run("keys", "add", key_id, stdin=api_key)
+    second = run("keys", "add", f"{key_id}-2", stdin=api_key)
+
+    assert (first.exit_code, second.exit_code) == (0, 4)
+    assert "KEY_DUPLICATE" in second.stderr
+
+
+def test_an_owner_is_exported_and_erased(run: Run, clients: Clients, tmp_path: Path) -> None:
+    person = f"leaver-{secrets.token_hex(4)}"
+    token = sign_in(clients, person).token
+    run_as = partial(run, KEYTURN_OWNER_TOKEN=token)
+    api_keys = [make_key().expose(), make_key().expose()]
+    for number, api_key in enumerate(api_keys):
+        run_as("keys", "add", f"openai-{number}", stdin=api_key)
+    run_as("grants", "add", "openai-0", *NO_LIMITS)
+    file = tmp_path / "export.json"
+
+    exported = run_as("owner", "export", "--output", file)
+    foreign = run_as("owner", "export", "alice")
+    erased = run_as("owner", "erase", "--yes", "--json")
+    again = run_as("owner", "erase", "--yes", "--json")
+    left = run_as("keys", "list", "--json")
+
+    codes = [o.exit_code for o in (exported, foreign, erased, again, left)]
+    names = [f"users/{person}/keys/openai-{number}" for number in range(len(api_keys))]
+    export = json.loads(file.read_text())
+    assert codes == [0, 3, 0, 0, 0]
+    assert [entry["key"]["name"] for entry in export["keys"]] == names
+    assert [len(entry["grants"]) for entry in export["keys"]] == [1, 0]
+    assert not any(api_key.decode() in file.read_text() for api_key in api_keys)
+    assert [proof["key"] for proof in _json(erased)["proofs"]] == names
+    assert {notice["place"] for notice in _json(erased)["retention_notices"]} == {
+        *("vault_backups", "vault_audit_log", "service_logs"),
+    }
+    assert (_json(again)["proofs"], _json(left)["keys"]) == ([], [])
 
 
 def test_a_grant_lets_an_app_in_and_its_revocation_keeps_it_out(run: Run, key_id: str) -> None:
@@ -138,11 +243,13 @@ def test_the_trail_of_an_owner_s_action_opens_no_key(
 ) -> None:
     run("keys", "add", key_id, stdin=make_key().expose())
     operations = map(json.loads, clients.stack.openbao.audit_log.read_text().splitlines())
-    [request_id] = {
+    # The first is the one that added it; others looked how its verification went.
+    request_id = next(
         operation["request"]["headers"]["x-keyturn-request-id"][0]
         for operation in operations
         if operation["request"]["path"] == f"keyturn-kv/data/users/alice/keys/{key_id}"
-    }
+        and operation["request"]["operation"] == "create"  # a gateway's report updates it
+    )
 
     trail = run("audit", "trail", request_id, "--json")
 

@@ -15,8 +15,13 @@ from tests.e2e.clients import DEADLINE_SECONDS, Clients
 from tests.e2e.stack_process import Outcome
 
 BUF = Path(sys.executable).with_name("buf")
-OWNER_SERVICES = ["keyturn.keyvault.v1.GrantService", "keyturn.keyvault.v1.KeyService"]
+OWNER_SERVICES = [
+    "keyturn.keyvault.v1.GrantService",
+    "keyturn.keyvault.v1.KeyService",
+    "keyturn.keyvault.v1.OwnerService",
+]
 LEASE_SERVICE = "keyturn.keyvault.v1.KeyLeaseService"
+LEASE_SERVICES = [LEASE_SERVICE, "keyturn.keyvault.v1.KeyVerificationService"]
 GATEWAY_SERVICES = [
     "keyturn.gateway.v1.ChatCompletionService",
     "keyturn.gateway.v1.PassThroughService",
@@ -27,7 +32,7 @@ GATEWAY_SERVICES = [
     ("process", "service"),
     [
         ("keyvault", ""),
-        *(("keyvault", service) for service in (*OWNER_SERVICES, LEASE_SERVICE)),
+        *(("keyvault", service) for service in (*OWNER_SERVICES, *LEASE_SERVICES)),
         ("gateway", ""),
         *(("gateway", service) for service in GATEWAY_SERVICES),
     ],
@@ -71,10 +76,10 @@ def test_an_app_sees_the_gateway_s_services(clients: Clients) -> None:
     assert (listed.exit_code, listed.stdout.split()) == (0, GATEWAY_SERVICES)
 
 
-def test_a_gateway_sees_the_lease_service_only(clients: Clients) -> None:
+def test_a_gateway_sees_the_services_for_gateways_only(clients: Clients) -> None:
     listed = _list_services(_url(clients, "keyvault", "gateway"), *_as(clients, "gateway-svc"))
 
-    assert (listed.exit_code, listed.stdout.split()) == (0, [LEASE_SERVICE])
+    assert (listed.exit_code, listed.stdout.split()) == (0, LEASE_SERVICES)
 
 
 def test_an_owner_sees_the_owners_services_only(clients: Clients, tmp_path: Path) -> None:

@@ -136,6 +136,7 @@ async def test_a_rotated_key_is_used_everywhere_from_the_next_request(clients: C
 
     successor = make_key()
     await alice(clients).rotate_key(key.name, successor)
+    await alice(clients).verified(key.name)
     assert await _ask_everywhere(clients, key.name) == {SERVED}
     assert len(upstream_requests(clients, successor)) == OFTEN * len(GATEWAYS)
     assert len(upstream_requests(clients, key.api_key)) == OFTEN * len(GATEWAYS)

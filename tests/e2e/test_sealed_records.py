@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import grpc
+import hvac
 import pytest
 
 from keyturn.gateway.v1 import chat_completion_service_pb2 as chat_service_pb
@@ -36,9 +37,14 @@ def _read(clients: Clients, name: str) -> Record:
     return cast("Record", json.loads(answer["data"]["data"]["record"]))
 
 
-def _write(clients: Clients, name: str, record: Record, *, over: int = 0) -> None:
-    """Write *record*, over the version *over* of the one that is there."""
+def _write(clients: Clients, name: str, record: Record) -> None:
+    """Write *record* over what is there."""
     kv = clients.stack.openbao.client().secrets.kv.v2
+    try:
+        metadata = kv.read_secret_metadata(name, mount_point=_MOUNT)
+        over = metadata["data"]["current_version"]
+    except hvac.exceptions.InvalidPath:
+        over = 0
     stored = {"record": json.dumps(record)}
     kv.create_or_update_secret(name, stored, cas=over, mount_point=_MOUNT)
 
@@ -103,20 +109,24 @@ def _with_unknown_limit(record: Record, _other: Record) -> Record:
 
 
 def _of_the_next_schema(record: Record, _other: Record) -> Record:
-    return {**record, "schema_version": 2}
+    return {**record, "schema_version": 3}
 
 
 def _with_a_plaintext(record: Record, _other: Record) -> Record:
-    return {**record, "sealed_key": "sk-standin-working-planted"}
+    return _sealed(record, "sk-standin-working-planted")
 
 
 def _with_the_seal_of_another_key(record: Record, other: Record) -> Record:
-    return {**record, "sealed_key": other["sealed_key"]}
+    return _sealed(record, other["current"]["sealed_key"])
 
 
 def _with_a_changed_seal(record: Record, _other: Record) -> Record:
-    head, tail = record["sealed_key"][:-8], record["sealed_key"][-8:]
-    return {**record, "sealed_key": head + tail.swapcase()}
+    sealed = record["current"]["sealed_key"]
+    return _sealed(record, sealed[:-8] + sealed[-8:].swapcase())
+
+
+def _sealed(record: Record, sealed_key: str) -> Record:
+    return {**record, "current": {**record["current"], "sealed_key": sealed_key}}
 
 
 @pytest.mark.parametrize(
@@ -138,7 +148,7 @@ async def test_a_record_that_was_tampered_with_is_refused(
 ) -> None:
     own = await give_key(clients, "tampered")
     record = _read(clients, own.name)
-    _write(clients, own.name, tamper(record, _read(clients, key.name)), over=2)
+    _write(clients, own.name, tamper(record, _read(clients, key.name)))
     request_id = new_request_id()
 
     assert await ask(clients, own.name, request_id=request_id) == "SEALED_KEY_UNUSABLE"
@@ -146,7 +156,7 @@ async def test_a_record_that_was_tampered_with_is_refused(
     assert upstream_requests(clients, own.api_key) == []
     assert upstream_requests(clients, key.api_key) == []
 
-    _write(clients, own.name, record, over=3)
+    _write(clients, own.name, record)
     assert await ask(clients, own.name) == SERVED
 
 
@@ -165,7 +175,7 @@ async def test_a_record_that_an_owner_cannot_read_can_be_deleted(
     clients: Clients,
 ) -> None:
     own = await give_key(clients, "broken")
-    _write(clients, own.name, {"schema_version": 99}, over=2)
+    _write(clients, own.name, {"schema_version": 99})
 
     await alice(clients).delete_key(own.name)
     assert await ask(clients, own.name) == "NOT_GRANTED"

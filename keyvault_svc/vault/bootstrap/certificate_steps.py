@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from keyvault_svc.vault.bootstrap.convergence import RIGHT, fields_step, mount_step
-from keyvault_svc.vault.bootstrap.options import SERVICES, BootstrapOptions
+from keyvault_svc.vault.bootstrap.login_options import SERVICES
+from keyvault_svc.vault.bootstrap.options import BootstrapOptions
 from keyvault_svc.vault.bootstrap.step import Finding, Step, StepOutcome
 from keyvault_svc.vault.bootstrap.vault_admin import VaultAdmin
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Final, Literal
 
@@ -10,6 +11,7 @@ from keyvault_svc.vault.bootstrap.step import Finding, Step, StepOutcome
 from keyvault_svc.vault.bootstrap.vault_admin import VaultAdmin
 
 RIGHT: Final = Finding(StepOutcome.OK)
+_SHOWN_CHARACTERS: Final = 60  # of a value: enough for a name or a time, not for a certificate
 
 
 def converge_fields(vault: VaultAdmin, path: str, wanted: Mapping[str, object]) -> Finding:
@@ -25,7 +27,7 @@ def converge_fields(vault: VaultAdmin, path: str, wanted: Mapping[str, object]) 
     if not differing:
         return RIGHT
     vault.write(path, wanted)
-    return Finding(StepOutcome.CHANGED, "differed: " + ", ".join(differing))
+    return Finding(StepOutcome.CHANGED, difference(current, wanted))
 
 
 def differing_fields(current: Mapping[str, object], wanted: Mapping[str, object]) -> list[str]:
@@ -37,10 +39,26 @@ def differing_fields(current: Mapping[str, object], wanted: Mapping[str, object]
     ]
 
 
+def difference(current: Mapping[str, object], wanted: Mapping[str, object]) -> str:
+    """Say for each differing field what it is and what it is to be. Nothing here is secret."""
+    return "; ".join(
+        f"{name} is {_shown(current.get(name))}, not {_shown(wanted[name])}"
+        for name in differing_fields(current, wanted)
+    )
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+
+
 def _comparable(value: object, *, like: object) -> object:
     # Vault's lists here are sets: their order means nothing, and an empty one may read as null.
     if isinstance(like, list):
         return sorted(value) if isinstance(value, list) else value or []
+    # It keeps a text's last newline here, and drops it there; an older server lacks a new field.
+    if isinstance(like, str):
+        return value.strip() if isinstance(value, str) else value or ""
     return value
 
 
@@ -83,6 +101,6 @@ def mount_step(
         if not differing_fields(current["config"], limits):
             return RIGHT
         vault.write(f"{table}/{mount}/tune", limits)
-        return Finding(StepOutcome.CHANGED, "differed: max_lease_ttl")
+        return Finding(StepOutcome.CHANGED, difference(current["config"], limits))
 
     return Step(f"{'auth method' if table == 'sys/auth' else 'mount'} {mount}/", converge)

@@ -9,6 +9,7 @@ from typing import Final
 from keyvault_svc.vault.bootstrap.convergence import (
     RIGHT,
     converge_fields,
+    difference,
     differing_fields,
     mount_step,
 )
@@ -91,6 +92,6 @@ def _transit_key_step(name: str, nature: Mapping[str, object]) -> Step:
         if not differing_fields(current, _KEY_CONFIG):
             return RIGHT
         vault.write(f"{path}/config", _KEY_CONFIG)
-        return Finding(StepOutcome.CHANGED, "differed: deletion_allowed")
+        return Finding(StepOutcome.CHANGED, difference(current, _KEY_CONFIG))
 
     return Step(f"transit key {name}", converge)

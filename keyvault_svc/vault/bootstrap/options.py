@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from keyvault_svc.vault.bootstrap.login_options import SERVICES, AppRoleLogins, LoginOptions
 from svc_runtime.spiffe_id import SpiffeId
 
-SERVICES: Final = ("keyvault-svc", "gateway-svc")
-"""The processes with a login and a certificate of their own; each name is also its policy's."""
 MAX_TOKEN_TTL_SECONDS: Final = 86400
 """Longest life of an ID token. The signing key's verification TTL in `oidc_steps` is this long,
 and Vault refuses a role whose tokens would outlive the key that verifies them."""
@@ -33,6 +32,7 @@ class BootstrapOptions:
         certificate_ttl_seconds: Life of a certificate, and the longest that may be asked for.
         dns_names: Per service of `SERVICES`, the DNS names that its certificate may bear besides
             its own name and `localhost`.
+        login: How the services and the maintenance job log in.
     """
 
     policy_dir: Path
@@ -43,6 +43,7 @@ class BootstrapOptions:
     app_token_ttl_seconds: int
     certificate_ttl_seconds: int = 86400
     dns_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    login: LoginOptions = field(default_factory=AppRoleLogins)
 
     def __post_init__(self) -> None:
         """Refuse what Vault would refuse halfway through.

@@ -43,17 +43,22 @@ def run_bootstrap(
     """
     vault = VaultAdmin(client, dry_run=dry_run)
     results = []
-    for step in (
+    for step in bootstrap_steps(options):
+        result = _run_step(step, vault)
+        report(result)
+        results.append(result)
+    return results
+
+
+def bootstrap_steps(options: BootstrapOptions) -> list[Step]:
+    """Return all steps, in order."""
+    return [
         *audit_steps(options),
         *key_storage_steps(),
         *access_steps(options),
         *certificate_steps(options),
         *oidc_steps(options),
-    ):
-        result = _run_step(step, vault)
-        report(result)
-        results.append(result)
-    return results
+    ]
 
 
 def _run_step(step: Step, vault: VaultAdmin) -> StepResult:
