@@ -10,8 +10,8 @@ _log = structlog.get_logger()
 class VaultRoute:
     """The addresses of Vault, of which one is in use: the last that answered.
 
-    Any node serves: one that is not the leader forwards. So nothing is gained by leaving one that
-    answers, and any failure is a reason to leave.
+    Any node serves: one that is not the leader forwards, if it is asked to (see `consistency`). So
+    nothing is gained by leaving one that answers, and any failure is a reason to leave.
     """
 
     def __init__(self, addresses: tuple[str, ...]) -> None:

@@ -12,8 +12,10 @@ import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from weakref import WeakSet
 
 _CHUNK = 64 * 1024
+_CLIENT = ""  # the sender of a connection that is no node's
 
 
 class Links:
@@ -28,9 +30,10 @@ class Links:
         self._pids = pids
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="links", daemon=True)
-        self._cut: set[str] = set()
+        self._cut: dict[str, bool] = {}
         self._changed: asyncio.Event
         self._servers: list[asyncio.Server] = []
+        self._ends: WeakSet[asyncio.StreamWriter] = WeakSet()
 
     def start(self, ways: Mapping[int, tuple[str, int]]) -> None:
         """Listen on each port of *ways*, and lead it to a node's own port."""
@@ -44,15 +47,15 @@ class Links:
         self._thread.join(10)
         self._loop.close()
 
-    def cut(self, node: str) -> None:
-        """Let nothing through to *node* or from it."""
-        self._loop.call_soon_threadsafe(self._cut.add, node)
+    def cut(self, node: str, *, is_for_clients: bool = True) -> None:
+        """Let nothing through to *node* or from it; clients only get through if not for them."""
+        self._loop.call_soon_threadsafe(self._cut.__setitem__, node, is_for_clients)
 
     def mend(self, node: str) -> None:
         """Let everything through to *node* and from it."""
 
         def mended() -> None:
-            self._cut.discard(node)
+            self._cut.pop(node, None)
             self._changed.set()
             self._changed = asyncio.Event()
 
@@ -79,6 +82,9 @@ class Links:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for end in self._ends:
+            end.transport.abort()
+        await asyncio.sleep(0)  # in which the sockets are closed
 
     async def _carry(
         self,
@@ -88,11 +94,14 @@ class Links:
         inner_port: int,
     ) -> None:
         """Carry one connection, for as long as both ends want it."""
-        ends = {node, self._sender(writer.get_extra_info("peername")[1])}
+        ports = (writer.get_extra_info(name)[1] for name in ("peername", "sockname"))
+        ends = {node, self._sender(*ports)}
         there: asyncio.StreamWriter | None = None
+        self._ends.add(writer)
         try:
             await self._open_wire(ends)
             answers, there = await asyncio.open_connection("127.0.0.1", inner_port)
+            self._ends.add(there)
             await asyncio.gather(self._pump(reader, there, ends), self._pump(answers, writer, ends))
         except OSError:
             pass  # an end has gone, or is not there: the other is told below
@@ -113,14 +122,18 @@ class Links:
         writer.close()
 
     async def _open_wire(self, ends: set[str]) -> None:
-        while ends & self._cut:
+        while self._is_cut(ends):
             await self._changed.wait()
 
-    def _sender(self, port: int) -> str:
-        """Return which node has the connection whose own end is *port*; empty for a client."""
-        inode = _inode_of(port)
+    def _is_cut(self, ends: set[str]) -> bool:
+        is_client = _CLIENT in ends
+        return any(self._cut[node] or not is_client for node in ends & self._cut.keys())
+
+    def _sender(self, port: int, our_port: int) -> str:
+        """Return which node has the connection from *port* to *our_port*; `_CLIENT` for none."""
+        inode = _inode_of(port, our_port)
         if inode is None:
-            return ""
+            return _CLIENT
         for pid, node in self._pids().items():
             folder = Path(f"/proc/{pid}/fd")
             with contextlib.suppress(OSError):
@@ -128,14 +141,17 @@ class Links:
                     with contextlib.suppress(OSError):
                         if str(entry.readlink()) == f"socket:[{inode}]":
                             return node
-        return ""
+        return _CLIENT
 
 
-def _inode_of(port: int) -> str | None:
-    """Return the inode of the socket whose local port is *port* on 127.0.0.1 (proc(5))."""
-    wanted = f"0100007F:{port:04X}"
+def _inode_of(port: int, peer_port: int) -> str | None:
+    """Return the inode of the socket at *port* that is connected to *peer_port* (proc(5)).
+
+    Both are ports of 127.0.0.1. A port can have several connections, to different peers.
+    """
+    wanted = [f"0100007F:{number:04X}" for number in (port, peer_port)]
     for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
         fields = line.split()
-        if fields[1] == wanted and fields[9] != "0":
+        if fields[1:3] == wanted and fields[9] != "0":
             return fields[9]
     return None

@@ -25,6 +25,7 @@ from keyturn_cli.local.listener_certificate import ensure_listener_certificate
 from keyturn_cli.local.private_file import write_private_file
 from svc_runtime.clock import SystemClock
 from tests.cluster.links import Links
+from tests.cluster.node_config import NodePorts, node_config
 
 NODES = ("a", "b", "c")
 _READY_SECONDS = 30.0
@@ -50,8 +51,8 @@ class RaftCluster:
         self._links = Links(lambda: {pid: node for node, pid in self.pids.items()})
         self.ca_file = home / "tls" / "ca.pem"
         self.root_token_file = home / "root-token"
-        self.address = self._way(NODES[0])
-        self.standby_addresses: Sequence[str] = tuple(self._way(node) for node in NODES[1:])
+        self.address = self.address_of(NODES[0])
+        self.standby_addresses: Sequence[str] = tuple(self.address_of(node) for node in NODES[1:])
 
     @property
     def pids(self) -> dict[str, int]:
@@ -63,6 +64,10 @@ class RaftCluster:
     def pid(self) -> int | None:
         """The process of some node."""
         return next(iter(self.pids.values()), None)
+
+    def address_of(self, node: str) -> str:
+        """Return the URL of *node*'s API, for peers and clients."""
+        return f"https://127.0.0.1:{self._api_way[node]}"
 
     @property
     def audit_log(self) -> Path:
@@ -95,9 +100,16 @@ class RaftCluster:
         # A node that was just initialised would undo a seal for some seconds.
         self._children[first].stop(grace_seconds=0)
         self._run(first, {_ACTIVE})
+        # By default a node has to be well for ten seconds before it gets a vote.
+        self.client(first).write_data(
+            "sys/storage/raft/autopilot/configuration", data={"server_stabilization_time": "1s"}
+        )
         for node in others:
-            self._run(node, {_ACTIVE, _STANDBY})
+            self._children[node].start()
+        for node in others:
+            self._await_state(node, {_ACTIVE, _STANDBY})
         self.wait_until(lambda: len(self._voters()) == len(NODES))
+        self.wait_until_whole()
 
     def stop(self) -> None:
         """Stop all nodes, and take the wires down."""
@@ -127,6 +139,10 @@ class RaftCluster:
 
         self.wait_until(look)
         return found[0]
+
+    def states(self) -> dict[str, int | None]:
+        """Return what each node says of its health, as an HTTP status; None for nothing."""
+        return {node: self._health(node) for node in NODES}
 
     def wait_until(self, is_so: Callable[[], bool]) -> None:
         """Wait until *is_so*, for at most half a minute.
@@ -159,6 +175,21 @@ class RaftCluster:
             self._children[node].stop(grace_seconds=0)
         self._run(node, {_ACTIVE, _STANDBY})
 
+    def hand_over(self) -> None:
+        """Let the leader step down, and wait for the next."""
+        leader = self.leader()
+        self.client(leader).sys.step_down_from_active()
+        self.wait_until(lambda: self.leader() != leader)
+
+    def save_snapshot(self) -> bytes:
+        """Return the whole of the storage, as a backup has it."""
+        return bytes(self.client().sys.take_raft_snapshot().content)
+
+    def restore_snapshot(self, snapshot: bytes) -> None:
+        """Put the storage back to what it was, and wait until the cluster serves."""
+        self.client().sys.restore_raft_snapshot(snapshot)
+        self.wait_until_whole()
+
     def seal(self, node: str) -> None:
         """Seal *node*; `restart` unseals it."""
         self.client(node).sys.seal()
@@ -174,9 +205,9 @@ class RaftCluster:
             os.kill(pid, signal.SIGCONT)
 
     @contextmanager
-    def cut_off(self, node: str) -> Iterator[None]:
-        """Cut *node* off from its peers and from its clients."""
-        self._links.cut(node)
+    def cut_off(self, node: str, *, is_for_clients: bool = True) -> Iterator[None]:
+        """Cut *node* off from its peers, and from its clients unless not for them."""
+        self._links.cut(node, is_for_clients=is_for_clients)
         try:
             yield
         finally:
@@ -200,6 +231,9 @@ class RaftCluster:
 
     def _run(self, node: str, states: set[int]) -> None:
         self._children[node].start()
+        self._await_state(node, states)
+
+    def _await_state(self, node: str, states: set[int]) -> None:
         self._children[node].wait_until_ready(lambda: self._health(node) in states, _READY_SECONDS)
 
     def _voters(self) -> list[str]:
@@ -234,9 +268,6 @@ class RaftCluster:
             response = connection.getresponse()
             return response.status, json.loads(response.read())
 
-    def _way(self, node: str) -> str:
-        return f"https://127.0.0.1:{self._api_way[node]}"
-
     def _child(self, node: str, run_dir: Path) -> ChildProcess:
         folder = self._home / node
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -251,52 +282,10 @@ class RaftCluster:
         )
 
     def _config(self, node: str) -> dict[str, Any]:
-        folder = self._home / node
-        peers = [
-            {
-                "leader_api_addr": self._way(peer),
-                "leader_ca_cert_file": str(self._home / "tls" / "ca.pem"),
-            }
-            for peer in NODES
-            if peer != node
-        ]
-        joining = {} if node == NODES[0] else {"retry_join": peers}
-        return {
-            "ui": False,
-            "api_addr": self._way(node),
-            "cluster_addr": f"https://127.0.0.1:{self._raft_way[node]}",
-            "listener": [
-                {
-                    "tcp": {
-                        "address": f"127.0.0.1:{self._api[node]}",
-                        "cluster_address": f"127.0.0.1:{self._raft[node]}",
-                        "tls_cert_file": str(self._certificate.certificate_file),
-                        "tls_key_file": str(self._certificate.key_file),
-                    }
-                }
-            ],
-            "storage": {
-                "raft": {
-                    "path": str(folder / "raft"),
-                    "node_id": node,
-                    "performance_multiplier": 1,
-                    **joining,
-                }
-            },
-            "seal": {
-                "static": {
-                    "current_key_id": "test-1",
-                    "current_key": f"file://{folder / 'unseal-key'}",
-                }
-            },
-            "audit": [
-                {
-                    "file": {
-                        "file": {
-                            "description": "every request and response of this node",
-                            "options": {"file_path": "audit.log", "mode": "0600"},
-                        }
-                    }
-                }
-            ],
-        }
+        others = [self.address_of(peer) for peer in NODES if peer != node]
+        return node_config(
+            self._home / node,
+            self._certificate,
+            NodePorts(self._api[node], self._raft[node], self._api_way[node], self._raft_way[node]),
+            peers=[] if node == NODES[0] else others,
+        )

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from keyturn_cli.local.layout import DEMO_APP
 from keyturn_cli.standin.standin_keys import KeyKind, make_key
-from tests.e2e.clients import Clients
-from tests.e2e.owners import sign_in
+from tests.e2e.clients import Clients, key_name
+from tests.e2e.owners import alice, sign_in
 from tests.e2e.stack_process import Outcome, keyturn
 
 Run = Callable[..., Outcome]
@@ -37,9 +40,12 @@ def run(clients: Clients) -> Run:
 
 
 @pytest.fixture
-def key_id() -> str:
-    """A name that no key has yet."""
-    return f"command-{secrets.token_hex(4)}"
+def key_id(clients: Clients) -> Iterator[str]:
+    """A name that no key has yet; its key is gone afterwards, as an owner can have 100 at most."""
+    key_id = f"command-{secrets.token_hex(4)}"
+    yield key_id
+    with suppress(grpc.aio.AioRpcError):  # the test has deleted it, or did not get to add it
+        asyncio.run(alice(clients).delete_key(key_name(key_id)))
 
 
 def test_an_owner_logs_in_and_the_login_is_used(clients: Clients, tmp_path: Path) -> None:
@@ -243,12 +249,12 @@ def test_the_trail_of_an_owner_s_action_opens_no_key(
 ) -> None:
     run("keys", "add", key_id, stdin=make_key().expose())
     operations = map(json.loads, clients.stack.openbao.audit_log.read_text().splitlines())
-    # The first is the one that added it; others looked how its verification went.
+    # Its creation; others looked how its verification went, or reported that.
     request_id = next(
         operation["request"]["headers"]["x-keyturn-request-id"][0]
         for operation in operations
         if operation["request"]["path"] == f"keyturn-kv/data/users/alice/keys/{key_id}"
-        and operation["request"]["operation"] == "create"  # a gateway's report updates it
+        and operation["request"]["operation"] == "create"
     )
 
     trail = run("audit", "trail", request_id, "--json")
