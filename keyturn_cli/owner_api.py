@@ -86,9 +86,9 @@ class OwnerAPI:
         finally:
             request.ClearField("api_key")
 
-    async def undo_rotation(self, name: str) -> key_pb.Key:
-        """Take a key's last rotation back and return its record."""
-        request = keys_pb.UndoRotationRequest(name=name)
+    async def undo_rotation(self, name: str, key_version: int) -> key_pb.Key:
+        """Take back the rotation that brought *key_version*, and return the key's record."""
+        request = keys_pb.UndoRotationRequest(name=name, key_version=key_version)
         call = self._keys.UndoRotation(request, timeout=self._timeout, metadata=self._metadata())
         return (await self._answer(call)).key
 

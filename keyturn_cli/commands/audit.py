@@ -12,7 +12,7 @@ from keyturn_cli.audit_steps import AuditStep
 from keyturn_cli.audit_trail import AuditTrail, AuditTrailBuilder, VerdictKind
 from keyturn_cli.client_settings import ClientSettings
 from keyturn_cli.command_error import CommandError
-from keyturn_cli.commands.command_line import json_option
+from keyturn_cli.commands.command_line import examples, json_option
 from keyturn_cli.exit_codes import ExitCode
 from keyturn_cli.log_lines import read_json_lines
 from keyturn_cli.printing import one_line, print_fields, print_json, print_table
@@ -27,7 +27,10 @@ def audit_group() -> None:
     """Read from Vault's audit log who used which key."""
 
 
-@audit_group.command("trail")
+@audit_group.command(
+    "trail",
+    epilog=examples("keyturn audit trail 0123456789abcdef0123456789abcdef --json"),
+)
 @click.argument("request_id")
 @click.option(
     "--vault-log",

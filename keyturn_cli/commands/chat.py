@@ -11,7 +11,7 @@ import click
 from keyturn_cli.chat_api import ChatAPI, chat_api
 from keyturn_cli.client_settings import ClientSettings
 from keyturn_cli.command_error import CommandError
-from keyturn_cli.commands.command_line import run, timeout_option
+from keyturn_cli.commands.command_line import examples, run, timeout_option
 from keyturn_cli.exit_codes import ExitCode
 from keyturn_cli.owner_token import find_owner_token
 from keyturn_cli.printing import print_fields, prose
@@ -22,7 +22,13 @@ _CHAT_TIMEOUT_SECONDS: Final = 120.0
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")  # the services' own rule
 
 
-@click.command("chat")
+@click.command(
+    "chat",
+    epilog=examples(
+        "keyturn chat 'Who are you?'",
+        "keyturn chat Hi --key openai --model gpt-4o --no-stream --receipt",
+    ),
+)
 @click.argument("message")
 @click.option("--model", default="gpt-4o-mini", show_default=True, help="The model to ask.")
 @click.option(

@@ -29,6 +29,11 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
+def examples(*lines: str) -> str:
+    """Return the epilog of a command's help that shows how *lines* are typed."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
 def timeout_option(
     default_seconds: float = DEFAULT_TIMEOUT_SECONDS,
 ) -> Callable[[_Command], _Command]:

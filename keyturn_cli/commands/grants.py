@@ -7,6 +7,7 @@ import click
 from keyturn.keyvault.v1 import grant_pb2 as grant_pb
 from keyturn_cli.commands.command_line import (
     OwnerSession,
+    examples,
     json_option,
     timeout_option,
 )
@@ -23,7 +24,13 @@ def grants_group() -> None:
     """
 
 
-@grants_group.command("add")
+@grants_group.command(
+    "add",
+    epilog=examples(
+        "keyturn grants add openai --app spiffe://example.org/app/billing \\",
+        "  --model 'gpt-4o*' --endpoint chat/completions --expires 30d",
+    ),
+)
 @click.argument("key")
 @click.option("--app", required=True, metavar="SPIFFE_ID", help="The app that may use the key.")
 @click.option(
@@ -80,7 +87,7 @@ def add(  # noqa: PLR0913 - one parameter per option, as click wants it
         click.echo(f"{created.app} may use {full_name} from now on.", err=True)
 
 
-@grants_group.command("list")
+@grants_group.command("list", epilog=examples("keyturn grants list openai"))
 @click.argument("key")
 @json_option
 @timeout_option()
@@ -98,7 +105,9 @@ def list_(key: str, *, as_json: bool, timeout_seconds: float) -> None:
         click.echo(f"{full_name} has no grants: no app may use it.", err=True)
 
 
-@grants_group.command("revoke")
+@grants_group.command(
+    "revoke", epilog=examples("keyturn grants revoke openai/grants/9396ea8e170ceed3")
+)
 @click.argument("grant_name")
 @json_option
 @timeout_option()

@@ -6,11 +6,20 @@ from datetime import timedelta
 
 import click
 
-from keyturn_cli.commands.command_line import OwnerSession, json_option, timeout_option
+from keyturn.keyvault.v1 import key_pb2 as key_pb
+from keyturn_cli.command_error import CommandError
+from keyturn_cli.commands.command_line import (
+    OwnerSession,
+    examples,
+    json_option,
+    timeout_option,
+)
 from keyturn_cli.commands.key_verification import have_verified, patience_of, say, wait_options
+from keyturn_cli.exit_codes import ExitCode
 from keyturn_cli.expiry import parse_duration
 from keyturn_cli.key_input import read_api_key
 from keyturn_cli.key_views import key_document, state_word
+from keyturn_cli.owner_api import OwnerAPI
 from keyturn_cli.printing import print_json
 from keyturn_cli.verification_wait import AwaitedVerification, awaits_verification
 from keyturn_cli.verification_words import pending_words
@@ -23,7 +32,13 @@ stdin_option = click.option(
 )
 
 
-@click.command("rotate")
+@click.command(
+    "rotate",
+    epilog=examples(
+        "keyturn keys rotate openai",
+        "pass show new-key | keyturn keys rotate openai --overlap 48h",
+    ),
+)
 @click.argument("name")
 @stdin_option
 @click.option(
@@ -58,18 +73,33 @@ def rotate(
     )
 
 
-@click.command("undo-rotation")
+@click.command(
+    "undo-rotation",
+    epilog=examples(
+        "keyturn keys undo-rotation openai", "keyturn keys undo-rotation openai --version 3"
+    ),
+)
 @click.argument("name")
+@click.option(
+    "--version",
+    "typed_version",
+    type=click.IntRange(min=1, max=2**32 - 1),
+    metavar="NUMBER",
+    help="The version that the rotation brought, as `keys show` has it. Without it: the newest.",
+)
 @json_option
 @timeout_option()
-def undo_rotation(name: str, *, as_json: bool, timeout_seconds: float) -> None:
+def undo_rotation(
+    name: str, *, typed_version: int | None, as_json: bool, timeout_seconds: float
+) -> None:
     """Take the last rotation back.
 
-    The key before it serves again, and the newer one is destroyed.
+    The key before it serves again, and the newer one is destroyed. With --version, a repeated
+    command takes nothing more back.
     """
     session = OwnerSession()
     full_name = session.full_name(name)
-    key = session.call(timeout_seconds, lambda api: api.undo_rotation(full_name))
+    key = session.call(timeout_seconds, lambda api: _undone(api, full_name, typed_version))
     if as_json:
         print_json(key_document(key))
     say(f"Undone: {key.name} is {state_word(key.state)} with version {key.key_version}.")
@@ -77,7 +107,10 @@ def undo_rotation(name: str, *, as_json: bool, timeout_seconds: float) -> None:
         say(pending_words(key))
 
 
-@click.command("verify")
+@click.command(
+    "verify",
+    epilog=examples("keyturn keys verify openai", "keyturn keys verify openai --no-wait"),
+)
 @click.argument("name")
 @wait_options
 @json_option
@@ -104,7 +137,7 @@ def verify(
     )
 
 
-@click.command("disable")
+@click.command("disable", epilog=examples("keyturn keys disable openai"))
 @click.argument("name")
 @json_option
 @timeout_option()
@@ -118,7 +151,7 @@ def disable(name: str, *, as_json: bool, timeout_seconds: float) -> None:
     say(f"Switched {key.name} off: apps are refused from their next request on.")
 
 
-@click.command("enable")
+@click.command("enable", epilog=examples("keyturn keys enable openai"))
 @click.argument("name")
 @wait_options
 @json_option
@@ -141,6 +174,30 @@ def enable(
         "Switched {name} on.",
         AwaitedVerification.of_current,
     )
+
+
+async def _undone(api: OwnerAPI, name: str, version: int | None) -> key_pb.Key:
+    """Take back the rotation that brought *version*, by default the newest.
+
+    Raises:
+        CommandError: The key service refused; or it is not known whether it was done.
+    """
+    if version is None:
+        key = await api.apart().get_key(name)
+        version = key.incoming.key_version if key.HasField("incoming") else key.key_version
+    try:
+        return await api.undo_rotation(name, version)
+    except CommandError as error:
+        if error.exit_code is not ExitCode.UNAVAILABLE:
+            raise
+        raise CommandError(
+            error.text,
+            error.exit_code,
+            hint="It may have been done all the same. To make sure, and take nothing more back: "
+            f"`keyturn keys undo-rotation {name} --version {version}`.",
+            reason=error.reason,
+            request_id=error.request_id,
+        ) from error
 
 
 def _overlap(typed: str | None) -> timedelta | None:

@@ -10,6 +10,7 @@ from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn_cli.command_error import CommandError
 from keyturn_cli.commands.command_line import (
     OwnerSession,
+    examples,
     json_option,
     require_terminal,
     timeout_option,
@@ -70,7 +71,14 @@ def keys_group() -> None:
     """
 
 
-@keys_group.command("add")
+@keys_group.command(
+    "add",
+    epilog=examples(
+        "keyturn keys add openai",
+        "pass show openai-key | keyturn keys add openai --expires 90d",
+        "keyturn keys add teams/payments/keys/openai --assurance high --no-wait",
+    ),
+)
 @click.argument("name")
 @stdin_option
 @_expires_option
@@ -103,7 +111,10 @@ def add(  # noqa: PLR0913 - one parameter per option, as click wants it
     )
 
 
-@keys_group.command("list")
+@keys_group.command(
+    "list",
+    epilog=examples("keyturn keys list", "keyturn keys list teams/payments --json"),
+)
 @click.argument("owner", required=False)
 @json_option
 @timeout_option()
@@ -124,7 +135,9 @@ def list_(owner: str | None, *, as_json: bool, timeout_seconds: float) -> None:
         say(f"{parent} has no keys. `keyturn keys add NAME` adds one.")
 
 
-@keys_group.command("show")
+@keys_group.command(
+    "show", epilog=examples("keyturn keys show openai", "keyturn keys show openai --json")
+)
 @click.argument("name")
 @json_option
 @timeout_option()
@@ -139,7 +152,13 @@ def show(name: str, *, as_json: bool, timeout_seconds: float) -> None:
         print_fields(key_fields(key, session.now))
 
 
-@keys_group.command("set")
+@keys_group.command(
+    "set",
+    epilog=examples(
+        "keyturn keys set openai --expires 2027-01-01T00:00:00Z",
+        "keyturn keys set openai --never-expires --assurance high",
+    ),
+)
 @click.argument("name")
 @_expires_option
 @click.option("--never-expires", is_flag=True, help="Take the key's expiry away.")
@@ -181,7 +200,10 @@ def set_(
         say(f"It is {document['state']} until it is verified anew. {pending_words(key)}")
 
 
-@keys_group.command("delete")
+@keys_group.command(
+    "delete",
+    epilog=examples("keyturn keys delete openai", "keyturn keys delete openai --yes --json"),
+)
 @click.argument("name")
 @click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask.")
 @json_option

@@ -7,7 +7,7 @@ import getpass
 import click
 
 from keyturn_cli.client_settings import ClientSettings
-from keyturn_cli.commands.command_line import json_option, run, timeout_option
+from keyturn_cli.commands.command_line import examples, json_option, run, timeout_option
 from keyturn_cli.key_input import read_password
 from keyturn_cli.owner_token import TOKEN_VARIABLE, OwnerToken, store_owner_token
 from keyturn_cli.people_login import UserpassLogin, check_user
@@ -15,7 +15,13 @@ from keyturn_cli.printing import one_line, print_json
 from keyturn_cli.vault_http import vault_http
 
 
-@click.command("login")
+@click.command(
+    "login",
+    epilog=examples(
+        "keyturn login --user alice",
+        "pass show keyturn | keyturn login --user alice --password-stdin",
+    ),
+)
 @click.option("--user", help="User name. Without it you are asked.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @json_option

@@ -12,6 +12,7 @@ import click
 from keyturn_cli.command_error import CommandError
 from keyturn_cli.commands.command_line import (
     OwnerSession,
+    examples,
     json_option,
     require_terminal,
     timeout_option,
@@ -38,7 +39,12 @@ def owner_group() -> None:
     """
 
 
-@owner_group.command("export")
+@owner_group.command(
+    "export",
+    epilog=examples(
+        "keyturn owner export --output mine.json", "keyturn owner export teams/payments"
+    ),
+)
 @click.argument("owner", required=False)
 @click.option(
     "--output",
@@ -64,7 +70,10 @@ def export(owner: str | None, output: Path | None, *, timeout_seconds: float) ->
         say(f"Wrote what is held on {name} to {output}. No API key is in it.")
 
 
-@owner_group.command("erase")
+@owner_group.command(
+    "erase",
+    epilog=examples("keyturn owner erase", "keyturn owner erase teams/payments --yes --json"),
+)
 @click.argument("owner", required=False)
 @click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask.")
 @json_option

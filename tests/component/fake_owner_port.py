@@ -142,8 +142,11 @@ class FakeOwnerPort(
     ) -> keys_pb.UndoRotationResponse:
         self.enter(request, context)
         key = self.keys[request.name]
-        key.key_version = key.retiring.key_version
-        key.ClearField("retiring")
+        if key.HasField("incoming"):
+            key.ClearField("incoming")
+        elif request.key_version == key.key_version:
+            key.key_version = key.retiring.key_version
+            key.ClearField("retiring")
         return keys_pb.UndoRotationResponse(key=key)
 
     def VerifyKey(

@@ -11,6 +11,7 @@ from click.testing import Result
 from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_service_pb2 as keys_pb
 from keyvault_svc.domain.errors import KeyDuplicateError, KeyStateConflictError
+from svc_runtime.vault.errors import VaultUnavailableError
 from tests.component.cli_stage import FakeServices
 
 Run = Callable[..., Result]
@@ -133,6 +134,33 @@ def test_a_rotation_is_undone(run: Run, added: str) -> None:
 
     assert result.exit_code == 0
     assert result.stderr == f"Undone: {added} is active with version 1.\n"
+
+
+def test_undoing_names_the_version_so_that_a_repetition_takes_nothing_more_back(
+    run: Run, services: FakeServices, added: str
+) -> None:
+    run("keys", "rotate", "openai", stdin=b"sk-two")
+    services.outcome = None
+    run("keys", "rotate", "openai", "--no-wait", stdin=b"sk-three")
+
+    run("keys", "undo-rotation", "openai")
+    again = run("keys", "undo-rotation", "openai", "--version", "3")
+
+    requests = [call.request for call in services.calls]
+    named = [r.key_version for r in requests if isinstance(r, keys_pb.UndoRotationRequest)]
+    assert (named, again.exit_code, services.keys[added].key_version) == ([3, 3], 0, 2)
+
+
+@pytest.mark.usefixtures("added")
+def test_an_undoing_of_which_nothing_is_known_tells_how_to_make_sure(
+    run: Run, services: FakeServices
+) -> None:
+    services.failure = (VaultUnavailableError(), grpc.StatusCode.UNAVAILABLE)
+
+    result = run("keys", "undo-rotation", "openai", "--version", "2")
+
+    assert (result.exit_code, "VAULT_UNAVAILABLE" in result.stderr) == (5, True)
+    assert f"`keyturn keys undo-rotation {NAME} --version 2`" in result.stderr
 
 
 @pytest.mark.parametrize("typed", ["1x", "-1h", "soon", ""])
