@@ -142,8 +142,8 @@ def _print_json(results: Sequence[StepResult], error: BootstrapError | None = No
         for result in results
     ]
     if error is not None:
-        detail = f"{error.problem} {error.remedy}"
-        rows.append({"name": error.step, "outcome": _FAILURE, "detail": detail})
+        failure = {"name": error.step, "outcome": _FAILURE, "detail": error.problem}
+        rows.append({**failure, "remedy": error.remedy})
     sys.stdout.write(json.dumps(rows, indent=2) + "\n")
 
 

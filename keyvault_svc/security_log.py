@@ -17,4 +17,4 @@ class StructuredSecurityLog:
     def key_shared(self, name: KeyName, others: Sequence[KeyName]) -> None:
         """Log event `key_shared` for every other key that holds the same plaintext."""
         for other in others:
-            _log.warning("key_shared", key=str(name), detail=str(other))
+            _log.warning("key_shared", key=str(name), other_key=str(other))

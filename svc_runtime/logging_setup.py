@@ -46,6 +46,7 @@ class LogField(StrEnum):
     SOURCE_IP = "source_ip"
     KEY = "key"
     KEY_VERSION = "key_version"
+    OTHER_KEY = "other_key"
     GRANT = "grant"
     LEASE = "lease"
     APP = "app"

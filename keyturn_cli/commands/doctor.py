@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import click
@@ -10,23 +11,40 @@ from keyturn_cli.check_result import CheckState
 from keyturn_cli.client_settings import ClientSettings
 from keyturn_cli.commands.command_line import json_option, run, timeout_option
 from keyturn_cli.doctor import examine
+from keyturn_cli.drift_check import AdminAccess
 from keyturn_cli.exit_codes import ExitCode
 from keyturn_cli.printing import print_json, print_table
 from svc_runtime.clock import SystemClock
 
 _ANSWER_SECONDS: Final = 5.0
+_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _COLUMNS: Final = ("check", "state", "found", "mend")
 
 
 @click.command("doctor")
 @json_option
 @timeout_option(_ANSWER_SECONDS)
-def doctor_command(*, as_json: bool, timeout_seconds: float) -> None:
+@click.option(
+    "--config",
+    type=_FILE,
+    help="The key service's settings, to compare how Vault is set up.  "
+    "[default: keyvault_svc.toml beside client.env]",
+)
+@click.option(
+    "--vault-token-file",
+    "token_file",
+    type=_FILE,
+    help="A token that may read Vault's set-up.  [default: that of the local stack]",
+)
+def doctor_command(
+    *, as_json: bool, timeout_seconds: float, config: Path | None, token_file: Path | None
+) -> None:
     """Check settings, files, certificates, services, Vault and login.
 
     Changes nothing. Exit code 7 when there is a problem.
     """
-    results = run(examine(ClientSettings.load(), SystemClock(), timeout_seconds))
+    access = AdminAccess(config, token_file)
+    results = run(examine(ClientSettings.load(), SystemClock(), timeout_seconds, access))
     problem_count = sum(result.state is CheckState.PROBLEM for result in results)
     if as_json:
         print_json(

@@ -1,16 +1,14 @@
-"""Vault holds the two halves apart: what each service's real login may do, and nothing more.
+"""Vault holds the two halves apart: what each real login may do, and nothing more.
 
-Every grant of the two policy files is exercised by exactly one allowed row of
-`dual_control_table`, which fails without that grant; the denied rows are everything else.
+Every grant of the policy files is exercised by exactly one allowed row of `dual_control_table`,
+which fails without that grant; the denied rows are everything else.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import hvac
 import pytest
@@ -21,22 +19,25 @@ from keyvault_svc.vault.bootstrap.access_steps import access_steps
 from keyvault_svc.vault.bootstrap.key_storage_steps import key_storage_steps
 from keyvault_svc.vault.bootstrap.options import BootstrapOptions
 from keyvault_svc.vault.bootstrap.vault_admin import VaultAdmin
+from tests.integration.dual_control_stage import DualControl
 from tests.integration.dual_control_table import (
     ALICE,
     ALLOWED,
+    CONSTRAINTS,
     DENIED,
     MALLORY,
     PLAINTEXT,
     SEALED,
     Request,
-    record_body,
 )
 
 POLICY_DIR = Path(__file__).resolve().parents[2] / "deploy/vault/policies"
 GRANT = re.compile(
     r'^path "(?P<path>[^"]+)" \{\n\s*capabilities\s*= \[(?P<list>[^\]]*)\]', re.MULTILINE
 )
-
+# A line that narrows a grant: a TTL, or one parameter of a map.
+CONSTRAINT = r'^\s*"?{name}"?\s*= .*\n'
+ANY_CONSTRAINT = re.compile(r'^ +(?:(\w+) += "|"(\w+)" = \[\])', re.MULTILINE)
 
 ALLOWED_ROWS = [
     pytest.param(service, grant, request, id=f"{service} {request}")
@@ -44,54 +45,14 @@ ALLOWED_ROWS = [
     for grant, request in rows.items()
 ]
 DENIED_ROWS = [
-    pytest.param(
-        service, request, id=f"{service} {request}{' batch' * ('batch' in str(request.body))}"
-    )
+    pytest.param(service, request, id=f"{service} {request}")
     for service, requests in DENIED.items()
     for request in requests
 ]
-
-
-@dataclass(frozen=True)
-class DualControl:
-    """The server as bootstrapped, with one sealed key of alice."""
-
-    server: OpenBaoServer
-    ciphertext: str
-
-    def log_in(self, service: str) -> hvac.Client:
-        """Return a client with a fresh token of *service*'s AppRole."""
-        admin, role = self.server.client(), f"auth/keyturn-approle/role/{service}"
-        client = self.server.client()
-        client.token = None
-        client.auth.approle.login(
-            admin.read(f"{role}/role-id")["data"]["role_id"],
-            admin.write_data(f"{role}/secret-id")["data"]["secret_id"],
-            mount_point="keyturn-approle",
-        )
-        return client
-
-    def client_with_policy(self, text: str) -> hvac.Client:
-        """Return a client with a fresh token of a policy that reads *text*."""
-        admin = self.server.client()
-        admin.write_data("sys/policies/acl/dual-control-test", data={"policy": text})
-        token = {"policies": ["dual-control-test"], "no_default_policy": True, "ttl": "60s"}
-        client = self.server.client()
-        client.token = admin.write_data("auth/token/create", data=token)["auth"]["client_token"]
-        return client
-
-    def send(self, client: hvac.Client, request: Request) -> Any:  # noqa: ANN401 - JSON
-        """Send *request* with the real ciphertext in place."""
-        body = request.body and self._fill(request.body)
-        return client.adapter.request(request.method.lower(), f"/v1/{request.path}", json=body)
-
-    def _fill(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        filled = dict(body)
-        if "ciphertext" in body:
-            filled["ciphertext"] = self.ciphertext
-        if "batch_input" in body:
-            filled["batch_input"] = [self._fill(item) for item in body["batch_input"]]
-        return filled
+CONSTRAINT_ROWS = [
+    pytest.param(service, line, request, id=f"{service} {line} {request}")
+    for service, line, request in CONSTRAINTS
+]
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +69,9 @@ def sealed(openbao: OpenBaoServer) -> DualControl:
     for step in (*key_storage_steps(), *access_steps(options)):
         step.converge(VaultAdmin(admin, dry_run=False))
     answer = admin.write_data("keyturn-transit/encrypt/openai", data=ALICE | PLAINTEXT)
-    return DualControl(openbao, answer["data"]["ciphertext"])
+    dual_control = DualControl(openbao, answer["data"]["ciphertext"])
+    dual_control.store_documents()
+    return dual_control
 
 
 @pytest.fixture(scope="module")
@@ -118,19 +81,18 @@ def logins(sealed: DualControl) -> dict[str, hvac.Client]:
 
 @pytest.fixture
 def dual_control(sealed: DualControl) -> DualControl:
-    admin = sealed.server.client()
-    for kind in ("users", "teams"):
-        for name in ("openai", "new"):
-            admin.delete(f"keyturn-kv/metadata/{kind}/alice/keys/{name}")
-        admin.write_data(f"keyturn-kv/data/{kind}/alice/keys/openai", data=record_body(0))
+    sealed.store_documents()
     return sealed
 
 
+def _policy(service: str) -> str:
+    return (POLICY_DIR / f"{service}.hcl").read_text(encoding="utf-8")
+
+
 def _grants(service: str) -> set[tuple[str, str]]:
-    text = (POLICY_DIR / f"{service}.hcl").read_text(encoding="utf-8")
     return {
         (found["path"], capability)
-        for found in GRANT.finditer(text)
+        for found in GRANT.finditer(_policy(service))
         for capability in re.findall(r'"(\w+)"', found["list"])
     }
 
@@ -143,10 +105,17 @@ def _policy_without(service: str, grant: tuple[str, str]) -> str:
 
 @pytest.mark.parametrize("service", ALLOWED)
 def test_the_table_of_allowed_requests_names_every_grant_of_the_policy_file(service: str) -> None:
-    text = (POLICY_DIR / f"{service}.hcl").read_text(encoding="utf-8")
+    text = _policy(service)
 
     assert len(GRANT.findall(text)) == text.count("capabilities")
     assert _grants(service) == set(ALLOWED[service])
+
+
+@pytest.mark.parametrize("service", ALLOWED)
+def test_the_table_of_constraints_names_every_line_that_narrows_a_grant(service: str) -> None:
+    lines = ["".join(found) for found in ANY_CONSTRAINT.findall(_policy(service))]
+
+    assert sorted(lines) == sorted(line for of, line, _ in CONSTRAINTS if of == service)
 
 
 @pytest.mark.parametrize(("service", "grant", "request_"), ALLOWED_ROWS)
@@ -168,6 +137,22 @@ def test_a_service_may_do_it_only_by_that_line_of_its_policy(
         dual_control.send(client, request_)
 
 
+@pytest.mark.parametrize(("service", "line", "request_"), CONSTRAINT_ROWS)
+def test_a_request_is_denied_only_by_the_line_that_narrows_its_grant(
+    dual_control: DualControl, service: str, line: str, request_: Request
+) -> None:
+    whole = _policy(service)
+    without, count = re.subn(CONSTRAINT.format(name=line), "", whole, flags=re.MULTILINE)
+    assert count == 1
+    if line == "min_decryption_version":  # an empty map would still deny everything else
+        without = without.replace("allowed_parameters = {\n  }\n", "")
+
+    with pytest.raises(Forbidden):
+        dual_control.send(dual_control.client_with_policy(whole), request_)
+    with contextlib.suppress(InvalidRequest):  # past the policy, and refused as it stands
+        dual_control.send(dual_control.client_with_policy(without), request_)
+
+
 @pytest.mark.parametrize(("service", "request_"), DENIED_ROWS)
 def test_a_service_may_do_nothing_else(
     sealed: DualControl, logins: dict[str, hvac.Client], service: str, request_: Request
@@ -183,6 +168,19 @@ def test_a_service_token_bears_its_own_policy_only_and_lives_fifteen_minutes(
     token = dual_control.log_in(service).read("auth/token/lookup-self")["data"]
 
     assert (token["policies"], token["creation_ttl"]) == ([service], 900)
+
+
+def test_the_gateway_takes_once_what_the_key_service_wrapped(dual_control: DualControl) -> None:
+    token = dual_control.wrapped(dual_control.log_in("keyvault-svc"))
+    gateway = dual_control.log_in("gateway-svc")
+
+    about = gateway.write_data("sys/wrapping/lookup", data={"token": token})["data"]
+    taken = gateway.write_data("sys/wrapping/unwrap", data={"token": token})
+
+    assert (about["creation_path"], about["creation_ttl"]) == ("sys/wrapping/wrap", 30)
+    assert taken["data"] == {"sealed_key": "something"}
+    with pytest.raises(InvalidRequest, match="wrapping token is not valid or does not exist"):
+        gateway.write_data("sys/wrapping/unwrap", data={"token": token})
 
 
 def test_the_gateway_opens_what_the_key_service_sealed(dual_control: DualControl) -> None:

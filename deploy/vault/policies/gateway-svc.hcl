@@ -9,11 +9,8 @@ path "keyturn-transit/decrypt/openai" {
   }
 }
 
-# Takes a sealed key that the key service has wrapped. The token that is taken says where it was
-# made; the gateway looks before it takes.
-path "sys/wrapping/lookup" {
-  capabilities = ["update"]
-}
+# Takes a sealed key that the key service has wrapped. The gateway looks before it takes: anybody who
+# holds a wrapping token may ask where it was made (sys/wrapping/lookup), without any policy.
 path "sys/wrapping/unwrap" {
   capabilities = ["update"]
 }

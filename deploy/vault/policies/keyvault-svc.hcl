@@ -68,9 +68,10 @@ path "keyturn-kv/metadata/verifications/+" {
   capabilities = ["delete"]
 }
 
-# What is to be destroyed, and when.
+# What is to be destroyed, and when. Nothing is ever updated there, but to find that something is
+# noted already by check-and-set, rather than by a refusal, takes the right to.
 path "keyturn-kv/data/retirements/+" {
-  capabilities = ["create", "read"]
+  capabilities = ["create", "read", "update"]
 }
 path "keyturn-kv/metadata/retirements/" {
   capabilities = ["list"]

@@ -8,6 +8,9 @@ import pytest
 
 from keyturn_cli.local.free_ports import free_ports
 from keyturn_cli.local.openbao_server import OpenBaoServer
+from keyvault_svc.vault.bootstrap import BootstrapOptions
+from keyvault_svc.vault.bootstrap.login_options import LoginOptions
+from tests.integration.keyvault_svc.login_choices import base_options, login_choices
 
 
 @pytest.fixture(scope="module")
@@ -18,3 +21,13 @@ def empty_openbao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenBaoS
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def base() -> BootstrapOptions:
+    return base_options()
+
+
+@pytest.fixture(scope="module")
+def logins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LoginOptions]:
+    return login_choices(tmp_path_factory.mktemp("logins"))

@@ -1,0 +1,125 @@
+"""What has to be missing or wrong, so that a bootstrap needs a line of its policy.
+
+A line that is in neither table is needed by every run: it reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.integration.keyvault_svc.login_choices import FOREIGN_KEY, public_pem
+
+Grant = tuple[str, str]
+Damage = Mapping[str, Mapping[str, Any]]
+
+_FILE = Path(__file__).resolve().parents[3] / "deploy/vault/policies/keyturn-bootstrap.hcl"
+POLICY = _FILE.read_text(encoding="utf-8")
+_GRANT = re.compile(r'^path "([^"]+)" \{\n\s*capabilities\s*= \[([^\]]*)\]', re.MULTILINE)
+ALL_GRANTS = {
+    (path, capability)
+    for path, found in _GRANT.findall(POLICY)
+    for capability in re.findall(r'"(\w+)"', found)
+}
+# OpenBao enables no audit device by request.
+GRANTS = {grant for grant in ALL_GRANTS if grant[0] != "sys/audit/keyturn"}
+# Only a dry run lists the issuers of a mount that is not there.
+LISTING = ("keyturn-pki/issuers", "list")
+
+_LOGINS = {
+    "keyturn-kubernetes": "kubernetes",
+    "keyturn-cert": "certificate",
+    "keyturn-jwt": "jwt",
+}
+_MOUNTS = [
+    *(f"sys/mounts/keyturn-{engine}" for engine in ("kv", "transit", "pki")),
+    *(f"sys/auth/keyturn-{name}" for name in ("approle", "people", "apps")),
+    *(f"sys/auth/{mount}" for mount in _LOGINS),
+]
+_POLICIES = ("keyvault-svc", "gateway-svc", "keyvault-maintenance", "keyturn-owner", "keyturn-app")
+_CREATED = {
+    "auth/keyturn-approle/role/+": "auth/keyturn-approle/role/gateway-svc",
+    "auth/keyturn-kubernetes/role/+": "auth/keyturn-kubernetes/role/gateway-svc",
+    "auth/keyturn-jwt/role/+": "auth/keyturn-jwt/role/gateway-svc",
+    "identity/oidc/role/keyturn-owner": "identity/oidc/role/keyturn-owner",
+    "identity/oidc/role/keyturn-app": "identity/oidc/role/keyturn-app",
+}
+
+# To be deleted before, after what is to be written.
+DELETED: dict[Grant, list[str]] = {
+    **{(path, capability): [path] for path in _MOUNTS for capability in ("update", "sudo")},
+    **{(path, "create"): [deleted] for path, deleted in _CREATED.items()},
+    ("identity/oidc/key/keyturn", "create"): [
+        *(f"identity/oidc/role/keyturn-{name}" for name in ("owner", "app")),
+        "identity/oidc/key/keyturn",
+    ],
+    ("keyturn-transit/keys/openai", "update"): ["sys/mounts/keyturn-transit"],
+    ("keyturn-transit/keys/fingerprint", "update"): ["keyturn-transit/keys/fingerprint"],
+    ("keyturn-pki/root/generate/internal", "update"): ["sys/mounts/keyturn-pki"],
+    LISTING: ["sys/mounts/keyturn-pki"],
+    **{(f"sys/policies/acl/{name}", "update"): [f"sys/policies/acl/{name}"] for name in _POLICIES},
+}
+
+_PUBLIC_KEY = public_pem(FOREIGN_KEY).decode()
+_TTL = {"token_ttl": 60}
+# To be written before.
+WRITTEN: dict[Grant, Damage] = {
+    ("keyturn-transit/keys/fingerprint", "update"): {
+        "keyturn-transit/keys/fingerprint/config": {"deletion_allowed": True}
+    },
+    ("auth/keyturn-jwt/config", "update"): {
+        "auth/keyturn-jwt/config": {
+            "jwt_validation_pubkeys": [_PUBLIC_KEY],
+            "bound_issuer": "other",
+        }
+    },
+    **{
+        ("sys/config/auditing/request-headers/+", capability): {
+            "sys/config/auditing/request-headers/X-Keyturn-Key": {"hmac": True}
+        }
+        for capability in ("update", "sudo")
+    },
+    ("keyturn-kv/config", "update"): {"keyturn-kv/config": {"max_versions": 3}},
+    **{
+        (f"keyturn-transit/keys/{key}/config", "update"): {
+            f"keyturn-transit/keys/{key}/config": {"deletion_allowed": True}
+        }
+        for key in ("openai", "fingerprint")
+    },
+    ("auth/keyturn-approle/role/+", "update"): {"auth/keyturn-approle/role/gateway-svc": _TTL},
+    ("auth/keyturn-kubernetes/role/+", "update"): {
+        "auth/keyturn-kubernetes/role/gateway-svc": _TTL
+    },
+    ("auth/keyturn-cert/certs/+", "update"): {"auth/keyturn-cert/certs/gateway-svc": _TTL},
+    ("auth/keyturn-jwt/role/+", "update"): {
+        "auth/keyturn-jwt/role/gateway-svc": {"role_type": "jwt", **_TTL}
+    },
+    ("auth/keyturn-kubernetes/config", "update"): {
+        "auth/keyturn-kubernetes/config": {
+            "kubernetes_host": "https://other.test",
+            "kubernetes_ca_cert": "x",
+            "disable_local_ca_jwt": True,
+        }
+    },
+    ("sys/mounts/keyturn-pki/tune", "update"): {
+        "sys/mounts/keyturn-pki/tune": {"max_lease_ttl": 60}
+    },
+    ("keyturn-pki/roles/+", "update"): {"keyturn-pki/roles/app": {"allow_any_name": True}},
+    ("identity/oidc/config", "update"): {"identity/oidc/config": {"issuer": "https://other.test"}},
+    ("identity/oidc/key/keyturn", "update"): {
+        "identity/oidc/key/keyturn": {"allowed_client_ids": ["*"]}
+    },
+    **{
+        (f"identity/oidc/role/keyturn-{name}", "update"): {
+            f"identity/oidc/role/keyturn-{name}": {"key": "keyturn", "template": "{}"}
+        }
+        for name in ("owner", "app")
+    },
+}
+
+
+def kind_of(path: str) -> str:
+    """Return the way to log in whose bootstrap needs *path*."""
+    return next((kind for mount, kind in _LOGINS.items() if mount in path), "approle")
