@@ -19,6 +19,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 
@@ -42,6 +43,10 @@ from svc_runtime.clock import SystemClock
 from svc_runtime.spiffe_id import SpiffeId
 from svc_runtime.vault.session import VaultConnection, VaultSession
 from svc_runtime.vault.token_file_login import TokenFileLogin
+
+if TYPE_CHECKING:  # the generated stubs have the asynchronous ones for type checkers only
+    from keyturn.keyvault.v1.key_lease_service_pb2_grpc import KeyLeaseServiceAsyncStub
+    from keyturn.keyvault.v1.key_service_pb2_grpc import KeyServiceAsyncStub
 
 FEW = 100
 WRITERS = 16
@@ -125,7 +130,7 @@ async def measure(sides: list[Side], calls: int) -> None:
         del side.leases[:WARM_UP], side.listings[:WARM_UP]
 
 
-async def lease(stub: KeyLeaseServiceStub, number: int) -> float:
+async def lease(stub: KeyLeaseServiceAsyncStub, number: int) -> float:
     """Return the seconds that a lease of owner *number*'s key takes."""
     request = lease_pb.AcquireLeaseRequest(
         key=f"users/owner-{number}/keys/openai",
@@ -140,7 +145,7 @@ async def lease(stub: KeyLeaseServiceStub, number: int) -> float:
     return time.perf_counter() - start
 
 
-async def listing(stub: KeyServiceStub, token: str) -> float:
+async def listing(stub: KeyServiceAsyncStub, token: str) -> float:
     """Return the seconds that a listing of alice's keys takes."""
     request = keys_pb.ListKeysRequest(parent="users/alice")
     start = time.perf_counter()

@@ -16,7 +16,10 @@ _REGISTRY = re.compile(
     r"|[d]eb\.debian|[a]rchive\.ubuntu|[a]rtifactory|[i]ndex-url\s*=?\s*http",
     re.IGNORECASE,
 )
-_MACHINE = re.compile(r"(?<![\w.}-])/([w]ork|[f]arm|[r]oot(?!/generate/)|[U]sers/\w+|[h]ome/(?!nonroot)\w+)/")
+_MACHINE = re.compile(
+    # Vault makes its certificate authority at a path of its API that begins like a directory.
+    r"(?<![\w.}-])/([w]ork|[f]arm|[r]oot(?!/generate/)|[U]sers/\w+|[h]ome/(?!nonroot)\w+)/"
+)
 
 
 def _places(pattern: re.Pattern[str]) -> list[str]:

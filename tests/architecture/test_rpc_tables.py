@@ -85,7 +85,7 @@ def test_each_method_of_the_gateway_stands_in_its_table() -> None:
 
 
 @pytest.mark.parametrize("method", KEYVAULT_METHODS)
-def test_leases_and_verifications_are_for_gateways_and_everything_else_for_people(method: str) -> None:
+def test_leases_and_verifications_are_for_gateways_and_the_rest_for_people(method: str) -> None:
     for_gateways = {"KeyLeaseService", "KeyVerificationService"}
     role = GATEWAY if KEYVAULT_METHODS[method] in for_gateways else PERSON
 
