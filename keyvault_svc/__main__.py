@@ -234,6 +234,9 @@ async def _tidy(upkeep: Upkeep) -> None:
         except ServiceError as error:
             _log.warning("upkeep_failed", reason=error.reason)
             continue
+        except Exception as error:  # noqa: BLE001 - one fault must not end all upkeep
+            _log.error("internal_error", exc_info=error)
+            continue
         if result.done:
             _log.info("upkeep", count=result.done)
         if result.failed:

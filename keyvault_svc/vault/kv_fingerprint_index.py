@@ -17,7 +17,11 @@ _MAX_WRITE_ATTEMPTS: Final = 8
 
 
 class KvFingerprintIndex:
-    """`FingerprintIndex` on KV. Entries name keys, and are destroyed with their last one."""
+    """`FingerprintIndex` on KV. Entries name keys; what has named one is destroyed with it.
+
+    An entry that names none stays, and tells nothing: Vault deletes without check-and-set, so
+    taking it away could take one with it that came in the same moment.
+    """
 
     def __init__(self, documents: KvDocuments) -> None:
         self._documents = documents
