@@ -11,6 +11,7 @@ from typing import Any, Final
 _HEADER_PREFIX: Final = "x-keyturn-"
 _CALL_EVENTS: Final = frozenset({"rpc", "http"})  # a service's one record per call
 _KEY_SERVICE_METHODS: Final = "/keyturn.keyvault."
+_VERIFICATION_SERVICE: Final = ".KeyVerificationService/"
 _DENIED: Final = "permission denied"
 _NO_TIME: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -36,6 +37,10 @@ class StepKind(StrEnum):
     ENCRYPT = "encrypt"
     HMAC = "hmac"
     REWRAP = "rewrap"
+    WRAP = "wrap"
+    WRAP_LOOKUP = "wrap lookup"
+    UNWRAP = "unwrap"
+    VERIFICATION = "verification"
     OPENAI = "OpenAI"
     SETTLE = "settle"
     OTHER = "other"
@@ -181,6 +186,13 @@ _KV: Final = {
 }
 
 
+_WRAPPING: Final = {
+    "sys/wrapping/wrap": StepKind.WRAP,
+    "sys/wrapping/lookup": StepKind.WRAP_LOOKUP,
+    "sys/wrapping/unwrap": StepKind.UNWRAP,
+}
+
+
 def _vault_kind(request: Mapping[str, Any], path: str) -> StepKind:
     mount_type = request.get("mount_type")
     inside = path.removeprefix(_text(request.get("mount_point")))
@@ -188,7 +200,7 @@ def _vault_kind(request: Mapping[str, Any], path: str) -> StepKind:
     if mount_type == "transit":
         return _TRANSIT.get(area, StepKind.OTHER)
     if mount_type != "kv":
-        return StepKind.OTHER
+        return _WRAPPING.get(path, StepKind.OTHER)
     if area in {"destroy", "delete"}:
         return StepKind.KV_DESTROY
     kind = _KV.get(_text(request.get("operation")), StepKind.OTHER)
@@ -220,6 +232,8 @@ def _service_kind(record: Mapping[str, Any], method: str) -> StepKind:
         return StepKind.OTHER
     if method.endswith("/AcquireLease"):
         return StepKind.LEASE
+    if _VERIFICATION_SERVICE in method:
+        return StepKind.VERIFICATION
     is_owner_call = method.startswith(_KEY_SERVICE_METHODS)
     return StepKind.OWNER_TO_KEY_SERVICE if is_owner_call else StepKind.APP_TO_GATEWAY
 

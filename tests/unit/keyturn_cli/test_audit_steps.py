@@ -39,7 +39,10 @@ def test_an_answer_of_vault_tells_who_did_what_for_whom() -> None:
         ("update", "keyturn-transit/decrypt/openai", StepKind.DECRYPT),
         ("update", "keyturn-transit/encrypt/openai", StepKind.ENCRYPT),
         ("update", "keyturn-transit/rewrap/openai", StepKind.REWRAP),
-        ("update", "sys/wrapping/unwrap", StepKind.OTHER),
+        ("update", "sys/wrapping/wrap", StepKind.WRAP),
+        ("update", "sys/wrapping/lookup", StepKind.WRAP_LOOKUP),
+        ("update", "sys/wrapping/unwrap", StepKind.UNWRAP),
+        ("update", "sys/wrapping/rewrap", StepKind.OTHER),
     ],
 )
 def test_an_operation_has_its_name(operation: str, path: str, kind: StepKind) -> None:

@@ -121,3 +121,11 @@ def test_no_trace_is_told_apart_and_bad_lines_are_counted() -> None:
 
     assert trail.verdict.kind == VerdictKind.NOT_FOUND
     assert (trail.bad_vault_line_count, trail.bad_service_line_count) == (2, 0)
+
+
+def test_the_rewrap_job_may_read_records_and_under_no_lease() -> None:
+    its_own = _trail(kv_read(role="keyvault-maintenance", lease=""))
+    under_a_lease = _trail(kv_read(role="keyvault-maintenance"))
+
+    assert its_own.verdict.kind == VerdictKind.OWNER_ACTION
+    assert under_a_lease.verdict.kind == VerdictKind.SUSPECT
