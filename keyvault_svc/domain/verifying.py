@@ -120,22 +120,25 @@ class KeyVerifying:
         3. Hand the sealed key over.
         """
         tags = AuditTags(request_id, str(entry.key), secrets.token_hex(16), str(gateway))
+        about = AuditTags(
+            request_id, str(entry.key)
+        )  # a lease has one read, and no other step here
         record = await self._records.find(entry.key, tags)  # (1)
         now = self._clock.now()
         version = None if record is None else _to_try(record, entry)
         try:
             if record is None and entry.attempt < _MISSING_TRIES:
-                await self._queue.write(entry.again(now + _MISSING_PAUSE, entry.attempt + 1), tags)
+                await self._queue.write(entry.again(now + _MISSING_PAUSE, entry.attempt + 1), about)
             elif record is None or version is None:
-                await self._remove(entry.key, tags)
+                await self._remove(entry.key, about)
             elif now < (later := _earliest(entry, version)):
                 # A version that waits must not wait for a recheck of another.
                 is_waiting = record.awaits_verification
                 put_off = entry.again(now) if is_waiting else replace(entry, due_time=later)
-                await self._queue.write(put_off, tags)
+                await self._queue.write(put_off, about)
             else:
                 claimed = entry.claimed(tags.lease_id, version.number, now + _CLAIM)
-                await self._queue.write(claimed, tags)  # (2)
+                await self._queue.write(claimed, about)  # (2)
                 return await self._handoff.lease(record, version, tags)  # (3)
         except KeyChangedMeanwhileError:
             pass  # somebody else has it
@@ -196,7 +199,7 @@ class KeyVerifying:
         Whoever queues has changed the record before: looking at it afterwards finds that out.
         """
         await self._queue.remove(name, tags)
-        record = await self._records.find(name, AuditTags(tags.request_id, tags.key))
+        record = await self._records.find(name, tags)
         if record is not None and record.awaits_verification:
             await self.ensure_queued(name, tags)
 
