@@ -1,5 +1,6 @@
 # The only command surface: people, CI and the docs call these targets and nothing else.
-# Only `setup` and `lock` use the network, and `demo` and `up` when they are given a real OpenAI key.
+# Only `setup` and `lock` use the network, `test-hashicorp` to get its images, and `demo` and `up` when
+# they are given a real OpenAI key.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -17,7 +18,7 @@ READY := .venv/.setup-stamp
 help: ## Show this help
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '\nPYTHON=python3.12 chooses the interpreter of setup; T=tests/unit narrows test.\n'
 
 .PHONY: setup
@@ -53,6 +54,10 @@ test: $(READY) ## Run all tests, or those under T
 .PHONY: test-unit
 test-unit: $(READY) ## Run the tests of single modules and of the architecture
 	@$(BIN)/pytest tests/unit tests/architecture
+
+.PHONY: test-hashicorp
+test-hashicorp: $(READY) ## Run the Vault contract on HashiCorp Vault; needs a container engine
+	@$(BIN)/pytest -m hashicorp tests/contract
 
 .PHONY: check
 check: lint types layers proto-lint proto-check lock-check secrets shellcheck ## Run every check that is no test

@@ -93,9 +93,12 @@ def write_pid_file(path: Path, pid: int) -> None:
     if start_mark is None:
         raise ProcessLookupError(pid)
     unfinished = path.with_suffix(".new")
-    unfinished.touch(mode=0o600)
-    unfinished.write_text(f"{pid} {start_mark}\n")
-    unfinished.replace(path)
+    try:
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(f"{pid} {start_mark}\n")
+        unfinished.replace(path)
+    finally:  # Ctrl-C can come between any two lines
+        unfinished.unlink(missing_ok=True)
 
 
 def read_pid_file(path: Path) -> ProcessIdentity | None:

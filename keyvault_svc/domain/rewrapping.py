@@ -67,7 +67,11 @@ class TransitEpochs(Protocol):
     async def rewrap(
         self, name: KeyName, ciphertexts: Sequence[str], tags: AuditTags
     ) -> Sequence[str]:
-        """Return *ciphertexts*, sealed under *name*, as the latest version seals them."""
+        """Return *ciphertexts*, sealed under *name*, as the latest version seals them.
+
+        Raises:
+            KeyRecordUnreadableError: One does not open under *name*.
+        """
 
     async def raise_minimum(self, epoch: int) -> None:
         """Let no ciphertext open that was sealed before *epoch*. Idempotent."""
@@ -213,8 +217,9 @@ class Rewrapping:
         if not self._unreadable:  # (4)
             await self._wait_until(self._last_rewrap + self._lease_time, report)
             await self._patiently(lambda: self._epochs.raise_minimum(progress.target))
-            await self._patiently(self._log.clear)
         epochs = await self._patiently(self._epochs.current)
+        if not self._unreadable:
+            await self._patiently(self._log.clear)  # last: what fails after it would begin anew
         return RewrapResult(epochs, self._rewrapped, tuple(self._unreadable))
 
     async def _begin(self, *, is_rotating: bool) -> RewrapProgress:
@@ -265,9 +270,8 @@ class Rewrapping:
             name = KeyName(owner, key_id)
             tags = AuditTags(request_id, str(name))
             try:
-                if await self._patiently(partial(self._rewrap, name, target, tags)):
+                if await self._rewrap(name, target, tags):
                     self._rewrapped += 1
-                    self._last_rewrap = self._clock.now()
             except KeyRecordUnreadableError:
                 self._unreadable.append(name)
             await self._sleep(self._pause_seconds)
@@ -275,18 +279,19 @@ class Rewrapping:
     async def _rewrap(self, name: KeyName, target: int, tags: AuditTags) -> bool:
         """Take one record to the target epoch; return whether it had to be."""
         for _ in range(_MAX_WRITE_ATTEMPTS):
-            record = await self._store.read(name, tags)
+            record = await self._patiently(lambda: self._store.read(name, tags))
             old = [s.ciphertext for s in record.sealed_before(target)] if record else []
             if record is None or not old:
                 return False
-            new = await self._epochs.rewrap(name, old, tags)
+            new = await self._patiently(partial(self._epochs.rewrap, name, old, tags))
+            resealed = record.resealed(dict(zip(old, new, strict=True)))
             try:
-                written = await self._store.write(
-                    record.resealed(dict(zip(old, new, strict=True))), tags
-                )
+                written = await self._patiently(partial(self._store.write, resealed, tags))
             except KeyChangedMeanwhileError:
                 continue  # its owner was faster: what they wrote may be old or new
-            await self._store.destroy_superseded(written, tags)
+            finally:
+                self._last_rewrap = self._clock.now()  # or it may have been
+            await self._patiently(partial(self._store.destroy_superseded, written, tags))
             return True
         raise KeyChangedMeanwhileError
 

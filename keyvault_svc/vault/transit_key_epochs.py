@@ -8,11 +8,13 @@ from typing import cast
 
 from hvac.api.secrets_engines import Transit
 
+from keyvault_svc.domain.errors import KeyRecordUnreadableError
 from keyvault_svc.domain.names import KeyName
 from keyvault_svc.domain.ports import AuditTags
 from keyvault_svc.domain.rewrapping import Epochs
 from keyvault_svc.vault.audit_headers import headers_for
 from keyvault_svc.vault.paths import TRANSIT_KEY, TRANSIT_MOUNT
+from svc_runtime.vault.errors import VaultBadRequestError
 from svc_runtime.vault.session import VaultSession
 
 
@@ -37,19 +39,28 @@ class TransitKeyEpochs:
         )
 
     async def rewrap(self, name: KeyName, ciphertexts: Sequence[str], tags: AuditTags) -> list[str]:
-        """Return *ciphertexts* as the latest version seals them; one request for each."""
+        """Return *ciphertexts* as the latest version seals them; one request for each.
+
+        Raises:
+            KeyRecordUnreadableError: One does not open under *name*.
+        """
         return [await self._rewrapped(name, ciphertext, tags) for ciphertext in ciphertexts]
 
     async def _rewrapped(self, name: KeyName, ciphertext: str, tags: AuditTags) -> str:
-        answer = await self._session.call(
-            lambda adapter: Transit(adapter).rewrap_data(
-                TRANSIT_KEY,
-                ciphertext=ciphertext,
-                context=base64.b64encode(str(name).encode()).decode(),
-                mount_point=TRANSIT_MOUNT,
-            ),
-            headers_for(tags),
-        )
+        try:
+            answer = await self._session.call(
+                lambda adapter: Transit(adapter).rewrap_data(
+                    TRANSIT_KEY,
+                    ciphertext=ciphertext,
+                    context=base64.b64encode(str(name).encode()).decode(),
+                    mount_point=TRANSIT_MOUNT,
+                ),
+                headers_for(tags),
+            )
+        except VaultBadRequestError:
+            answer = None
+        if answer is None:
+            raise KeyRecordUnreadableError
         return cast("dict[str, str]", answer["data"])["ciphertext"]
 
     async def raise_minimum(self, epoch: int) -> None:
