@@ -12,7 +12,6 @@ import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from weakref import WeakSet
 
 _CHUNK = 64 * 1024
 _CLIENT = ""  # the sender of a connection that is no node's
@@ -33,7 +32,8 @@ class Links:
         self._cut: dict[str, bool] = {}
         self._changed: asyncio.Event
         self._servers: list[asyncio.Server] = []
-        self._ends: WeakSet[asyncio.StreamWriter] = WeakSet()
+        self._ends: set[asyncio.StreamWriter] = set()
+        self._carrying: set[asyncio.Task[None]] = set()
 
     def start(self, ways: Mapping[int, tuple[str, int]]) -> None:
         """Listen on each port of *ways*, and lead it to a node's own port."""
@@ -65,15 +65,19 @@ class Links:
         self._changed = asyncio.Event()
         for port, (node, inner_port) in ways.items():
 
-            async def carry(
+            def accept(
                 reader: asyncio.StreamReader,
                 writer: asyncio.StreamWriter,
                 node: str = node,
                 inner_port: int = inner_port,
             ) -> None:
-                await self._carry(reader, writer, node, inner_port)
+                # Here: a task that is cancelled before it begins closes nothing.
+                self._ends.add(writer)
+                task = asyncio.create_task(self._carry(reader, writer, node, inner_port))
+                self._carrying.add(task)
+                task.add_done_callback(self._carrying.discard)
 
-            self._servers.append(await asyncio.start_server(carry, "127.0.0.1", port))
+            self._servers.append(await asyncio.start_server(accept, "127.0.0.1", port))
 
     async def _close(self) -> None:
         for server in self._servers:
@@ -97,7 +101,6 @@ class Links:
         ports = (writer.get_extra_info(name)[1] for name in ("peername", "sockname"))
         ends = {node, self._sender(*ports)}
         there: asyncio.StreamWriter | None = None
-        self._ends.add(writer)
         try:
             await self._open_wire(ends)
             answers, there = await asyncio.open_connection("127.0.0.1", inner_port)

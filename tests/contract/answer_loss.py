@@ -20,6 +20,7 @@ class AnswerLoss:
         self._is_next_lost = False
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._accepted: set[asyncio.StreamWriter] = set()
         self.port = 0
         self.lost = 0
 
@@ -40,28 +41,43 @@ class AnswerLoss:
     ) -> None:
         if self._server is not None:
             self._server.close()
+            self._server = None
         for task in self._tasks:
             task.cancel()
+        for writer in self._accepted:  # a task that never began has closed nothing
+            writer.transport.abort()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:
+            writer.transport.abort()
+            return
+        self._accepted.add(writer)
         task = asyncio.create_task(self._relay(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        try:
+            answers, there = await asyncio.open_connection("127.0.0.1", self._target_port)
+        except BaseException:
+            self._drop(writer)
+            raise
         pumps = {
-            asyncio.create_task(self._requests(reader, target_writer)),
-            asyncio.create_task(self._answers(target_reader, writer)),
+            asyncio.create_task(self._requests(reader, there)),
+            asyncio.create_task(self._answers(answers, writer)),
         }
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for pump in pumps:
                 pump.cancel()
-            writer.transport.abort()
-            target_writer.transport.abort()
+            self._drop(writer)
+            there.transport.abort()
+
+    def _drop(self, writer: asyncio.StreamWriter) -> None:
+        self._accepted.discard(writer)
+        writer.transport.abort()
 
     async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):

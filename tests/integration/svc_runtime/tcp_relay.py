@@ -22,6 +22,7 @@ class TcpRelay:
         self._thawed.set()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._accepted: set[asyncio.StreamWriter] = set()
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
 
@@ -35,6 +36,9 @@ class TcpRelay:
             self._server = None
         for task in self._tasks:
             task.cancel()
+        for writer in self._accepted:  # a task that never began has closed nothing
+            writer.transport.abort()
+        self._accepted.clear()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def freeze(self) -> None:
@@ -55,12 +59,17 @@ class TcpRelay:
         await self.shut()
 
     def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:
+            writer.transport.abort()
+            return
+        self._accepted.add(writer)
         task = asyncio.create_task(self._run(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.ExitStack() as stack:
+            stack.callback(self._accepted.discard, writer)
             stack.callback(writer.transport.abort)
             target_reader, target_writer = await asyncio.open_connection(
                 "127.0.0.1", self._target_port

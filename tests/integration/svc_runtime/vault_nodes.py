@@ -74,6 +74,7 @@ class Node:
         self.requests: list[str] = []
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
 
     @property
@@ -82,7 +83,7 @@ class Node:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, ssl=self._context
+            self._accept, "127.0.0.1", self.port, ssl=self._context
         )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -95,11 +96,20 @@ class Node:
     ) -> None:
         if self._server is not None:
             self._server.close()
+            self._server = None
         for writer in list(self._writers):
             writer.transport.abort()
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:
+            writer.transport.abort()
+            return
+        self._writers.add(writer)  # here: a task that is cancelled before it begins closes nothing
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
         try:
             while await self._answer(reader, writer):
                 pass
