@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import jwt
@@ -16,7 +17,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from keyturn.gateway.v1 import chat_completion_service_pb2 as chat_service_pb
 from keyturn.gateway.v1.chat_completion_service_pb2_grpc import ChatCompletionServiceStub
-from tests.e2e.breaking import SERVED, SERVED_HTTP, Verdict, log_lines, verdict
+from tests.e2e.breaking import SERVED, SERVED_HTTP, Verdict, log_lines, until, verdict
 from tests.e2e.clients import DEADLINE_SECONDS, Clients, metadata, new_request_id, parameters
 from tests.e2e.identities import (
     PROOF_INVALID,
@@ -151,6 +152,14 @@ async def test_an_apps_own_token_beside_its_certificate_is_accepted(clients: Cli
     assert await _ask_with_proof(clients, "demo", token, new_request_id()) == SERVED
 
 
+async def _key_service_records(clients: Clients, request_id: str) -> list[dict[str, Any]]:
+    return [
+        record
+        for replica in ("keyvault-svc", "keyvault-svc-2")
+        for record in log_lines(clients, replica, request_id=request_id, event="rpc")
+    ]
+
+
 @pytest.mark.parametrize(
     ("app", "proof"),
     [
@@ -167,9 +176,5 @@ async def test_a_token_that_does_not_prove_the_app_is_refused_beside_its_certifi
 
     assert await _ask_with_proof(clients, app, token, request_id) == PROOF_INVALID
     assert await is_recorded_once(clients, "gateway-svc", request_id)
-    records = [
-        record
-        for replica in ("keyvault-svc", "keyvault-svc-2")
-        for record in log_lines(clients, replica, request_id=request_id, event="rpc")
-    ]
+    records = await until(partial(_key_service_records, clients, request_id), bool)
     assert [record["reason"] for record in records] == ["APP_PROOF_INVALID"]
