@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from keyvault_svc.domain.deletion_proof import DeletionProof
 from keyvault_svc.domain.duplicates import Duplicates
 from keyvault_svc.domain.errors import (
     KeyChangedMeanwhileError,
@@ -17,7 +17,6 @@ from keyvault_svc.domain.errors import (
 )
 from keyvault_svc.domain.key_policy import MAX_OVERLAP, KeyPolicy
 from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord
-from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.key_version import SealedKey
 from keyvault_svc.domain.names import KeyName, OwnerName
 from keyvault_svc.domain.person import Person
@@ -29,20 +28,6 @@ from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import InvalidFieldError
 
 MAX_KEYS: Final = 100  # per owner; a listing reads each record once
-
-
-@dataclass(frozen=True, slots=True)
-class DeletionProof:
-    """What the destruction of a key destroyed; Vault was asked afterwards, and has nothing left.
-
-    Attributes:
-        destroyed_version_count: Versions of the record that Vault reported as destroyed.
-        confirm_time: When Vault confirmed that there is no such record.
-    """
-
-    key: KeyName
-    destroyed_version_count: int
-    confirm_time: datetime
 
 
 class KeyCustody:
@@ -94,7 +79,7 @@ class KeyCustody:
         self._must_be_future(expire_time)
         tags = AuditTags(request_id, str(name))
         ids = await self._store.list_ids(name.owner, request_id)  # (1)
-        if name.key_id in ids and not await self._is_finished(name, tags):
+        if name.key_id in ids and not await self._records.is_free(name, tags):
             raise KeyExistsError
         if len(set(ids) - {name.key_id}) >= MAX_KEYS:
             raise TooManyKeysError
@@ -301,13 +286,6 @@ class KeyCustody:
         if record.awaits_verification:
             await self._verifying.queue(name, tags)
         return record
-
-    async def _is_finished(self, name: KeyName, tags: AuditTags) -> bool:
-        """Finish the deletion of *name*, if it was begun. Return whether the name is free."""
-        record = await self._records.find(name, tags)
-        if record is not None and record.state is KeyState.DELETED:
-            return await self._records.tidy(name, tags)
-        return record is None
 
     def _must_be_future(self, time: datetime | None, field: str = "expire_time") -> None:
         if time is not None and time <= self._clock.now():

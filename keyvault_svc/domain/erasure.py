@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from keyvault_svc.domain.custody import DeletionProof, KeyCustody
+from keyvault_svc.domain.custody import KeyCustody
+from keyvault_svc.domain.deletion_proof import DeletionProof
 from keyvault_svc.domain.errors import KeyNotFoundError
 from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.names import KeyName, OwnerName

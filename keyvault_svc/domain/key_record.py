@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -252,29 +251,6 @@ class KeyRecord:
         """Return the record without any plaintext or grant: what is left says it shall go."""
         current = replace(self.current.after(KeyEvent.DELETED), sealed=None, destroy_time=now)
         return replace(self, current=current, incoming=None, retiring=None, grants=())
-
-    def resealed(self, ciphertexts: Mapping[str, str]) -> KeyRecord:
-        """Return the record with each ciphertext that *ciphertexts* names replaced."""
-
-        def resealed(version: KeyVersion | None) -> KeyVersion | None:
-            if version is None or version.sealed is None:
-                return version
-            old = version.sealed
-            new = ciphertexts.get(old.ciphertext, old.ciphertext)
-            return replace(version, sealed=replace(old, ciphertext=new))
-
-        return replace(
-            self,
-            current=resealed(self.current) or self.current,
-            incoming=resealed(self.incoming),
-            retiring=resealed(self.retiring),
-        )
-
-    def sealed_before(self, epoch: int) -> Iterator[SealedKey]:
-        """Yield what was sealed by a version of the transit key before *epoch*."""
-        for version in self.versions:
-            if version.sealed is not None and version.sealed.epoch < epoch:
-                yield version.sealed
 
     def _must_live(self) -> None:
         if self.state is KeyState.DELETED:

@@ -144,6 +144,13 @@ class Records:
                 await self._verifications.write(QueuedVerification(name, self._clock.now()), tags)
         return True
 
+    async def is_free(self, name: KeyName, tags: AuditTags) -> bool:
+        """Finish the deletion of *name*, if it was begun. Return whether the name is free."""
+        record = await self.find(name, tags)
+        if record is not None and record.state is KeyState.DELETED:
+            return await self.tidy(name, tags)
+        return record is None
+
     async def _finish_deletion(self, record: KeyRecord, tags: AuditTags) -> bool:
         now = self._clock.now()
         begin = record.current.destroy_time

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from keyvault_svc.domain.errors import KeyChangedMeanwhileError, KeyRecordUnreadableError
 from keyvault_svc.domain.names import KeyName, OwnerName
 from keyvault_svc.domain.ports import AuditTags, KeyStore
+from keyvault_svc.domain.resealing import resealed, sealed_before
+from keyvault_svc.domain.rewrap_ports import (
+    Epochs,
+    OwnerCatalogue,
+    RewrapLog,
+    RewrapProgress,
+    TransitEpochs,
+)
 from svc_runtime.clock import Clock
 from svc_runtime.vault.errors import VaultUnavailableError
 
@@ -21,84 +29,6 @@ _FIRST_PAUSE_SECONDS: Final = 0.5
 _MAX_PAUSE_SECONDS: Final = 10.0
 _PATIENCE_SECONDS: Final = 600.0  # how long Vault may be away before the job ends; it can resume
 _SAVE_EVERY_SECONDS: Final = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Epochs:
-    """Versions of the transit key.
-
-    Attributes:
-        latest: What seals now.
-        minimum: The oldest whose ciphertexts open.
-    """
-
-    latest: int
-    minimum: int
-
-
-@dataclass(frozen=True, slots=True)
-class RewrapProgress:
-    """How far the job has come, as stored.
-
-    Attributes:
-        first_epoch: The latest epoch when the job began.
-        target: The epoch that every record shall reach; 0 until the transit key is rotated.
-        rotate_time: When the target was known to seal; None before.
-        done_owner: The last owner whose records were all seen, in order; empty for none.
-        revision: Version of the stored progress, for check-and-set.
-    """
-
-    first_epoch: int
-    target: int = 0
-    rotate_time: datetime | None = None
-    done_owner: str = ""
-    revision: int = 0
-
-
-class TransitEpochs(Protocol):
-    """The transit key's versions. Every method raises `VaultUnavailableError` if it cannot."""
-
-    async def current(self) -> Epochs:
-        """Return the versions."""
-
-    async def rotate(self) -> None:
-        """Make a new version. Not idempotent."""
-
-    async def rewrap(
-        self, name: KeyName, ciphertexts: Sequence[str], tags: AuditTags
-    ) -> Sequence[str]:
-        """Return *ciphertexts*, sealed under *name*, as the latest version seals them.
-
-        Raises:
-            KeyRecordUnreadableError: One does not open under *name*.
-        """
-
-    async def raise_minimum(self, epoch: int) -> None:
-        """Let no ciphertext open that was sealed before *epoch*. Idempotent."""
-
-
-class RewrapLog(Protocol):
-    """Where the progress is kept. Every method raises `VaultUnavailableError` if it cannot."""
-
-    async def load(self) -> RewrapProgress | None:
-        """Return the progress of a job that has not ended; None if there is none."""
-
-    async def save(self, progress: RewrapProgress) -> RewrapProgress:
-        """Store *progress* by check-and-set, and return it with its new revision.
-
-        Raises:
-            KeyChangedMeanwhileError: Another job has stored its own.
-        """
-
-    async def clear(self) -> None:
-        """Forget the progress. Idempotent."""
-
-
-class OwnerCatalogue(Protocol):
-    """All owners."""
-
-    async def owners(self) -> list[OwnerName]:
-        """Return them, sorted by their names' text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,13 +210,13 @@ class Rewrapping:
         """Take one record to the target epoch; return whether it had to be."""
         for _ in range(_MAX_WRITE_ATTEMPTS):
             record = await self._patiently(lambda: self._store.read(name, tags))
-            old = [s.ciphertext for s in record.sealed_before(target)] if record else []
+            old = [s.ciphertext for s in sealed_before(record, target)] if record else []
             if record is None or not old:
                 return False
             new = await self._patiently(partial(self._epochs.rewrap, name, old, tags))
-            resealed = record.resealed(dict(zip(old, new, strict=True)))
+            renewed = resealed(record, dict(zip(old, new, strict=True)))
             try:
-                written = await self._patiently(partial(self._store.write, resealed, tags))
+                written = await self._patiently(partial(self._store.write, renewed, tags))
             except KeyChangedMeanwhileError:
                 continue  # its owner was faster: what they wrote may be old or new
             finally:

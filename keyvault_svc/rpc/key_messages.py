@@ -7,7 +7,7 @@ from typing import Final
 
 from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_service_pb2 as key_service_pb
-from keyvault_svc.domain.custody import DeletionProof
+from keyvault_svc.domain.deletion_proof import DeletionProof
 from keyvault_svc.domain.intake import check_api_key
 from keyvault_svc.domain.key_policy import KeyPolicy
 from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from keyvault_svc.domain.errors import KeyRecordUnreadableError
 from keyvault_svc.domain.names import OwnerKind, OwnerName
-from keyvault_svc.domain.rewrapping import RewrapProgress
+from keyvault_svc.domain.rewrap_ports import RewrapProgress
 from keyvault_svc.vault.kv_documents import KvDocuments
 from keyvault_svc.vault.paths import REWRAP_PROGRESS
 from svc_runtime.service_error import InvalidFieldError

@@ -11,7 +11,7 @@ from hvac.api.secrets_engines import Transit
 from keyvault_svc.domain.errors import KeyRecordUnreadableError
 from keyvault_svc.domain.names import KeyName
 from keyvault_svc.domain.ports import AuditTags
-from keyvault_svc.domain.rewrapping import Epochs
+from keyvault_svc.domain.rewrap_ports import Epochs
 from keyvault_svc.vault.audit_headers import headers_for
 from keyvault_svc.vault.paths import TRANSIT_KEY, TRANSIT_MOUNT
 from svc_runtime.vault.errors import VaultBadRequestError

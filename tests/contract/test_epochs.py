@@ -6,7 +6,7 @@ import pytest
 
 from gateway_svc.domain.errors import SealedKeyUnusableError
 from keyvault_svc.domain.errors import KeyRecordUnreadableError
-from keyvault_svc.domain.rewrapping import Epochs
+from keyvault_svc.domain.rewrap_ports import Epochs
 from keyvault_svc.vault.transit_key_epochs import TransitKeyEpochs
 from svc_runtime.vault.errors import VaultUnavailableError
 from tests.contract.vault_under_test import VaultUnderTest, new_name, new_plaintext, tags_of

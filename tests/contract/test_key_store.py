@@ -15,13 +15,13 @@ from keyvault_svc.domain.names import KeyName
 from keyvault_svc.vault.kv_documents import KvDocuments
 from keyvault_svc.vault.kv_key_store import KvKeyStore
 from svc_runtime.clock import SystemClock
-from tests.contract.answer_loss import AnswerLoss
 from tests.contract.vault_under_test import (
     VaultUnderTest,
     new_name,
     new_plaintext,
     tags_of,
 )
+from tests.tcp_relay import TcpRelay
 
 
 def _changed(record: KeyRecord) -> KeyRecord:
@@ -106,15 +106,14 @@ async def test_a_write_whose_answer_is_lost_is_found_to_be_done(vault: VaultUnde
     record = await vault.given(name, new_plaintext())
     target = urlsplit(vault.server.address).port
     assert target is not None
-    async with (
-        AnswerLoss(target) as way,
-        vault.session("keyvault-svc", f"https://127.0.0.1:{way.port}") as session,
-    ):
-        store = KvKeyStore(KvDocuments(session))
-        await store.read(name, tags_of(name))
-        way.lose_next()
-        written = await store.write(_changed(record), tags_of(name))
+    async with TcpRelay(target) as way:
+        await way.open()
+        async with vault.session("keyvault-svc", f"https://127.0.0.1:{way.port}") as session:
+            store = KvKeyStore(KvDocuments(session))
+            await store.read(name, tags_of(name))
+            way.lose_next_answer()
+            written = await store.write(_changed(record), tags_of(name))
 
-        assert way.lost == 1
-        assert written.revision == 2
-        assert await store.read(name, tags_of(name)) == written
+            assert way.lost == 1
+            assert written.revision == 2
+            assert await store.read(name, tags_of(name)) == written

@@ -17,13 +17,13 @@ from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_version import SealedKey
 from keyvault_svc.domain.names import KeyName
 from keyvault_svc.domain.ports import KeyStore
-from keyvault_svc.domain.rewrapping import (
+from keyvault_svc.domain.resealing import sealed_before
+from keyvault_svc.domain.rewrap_ports import (
     OwnerCatalogue,
     RewrapLog,
-    Rewrapping,
-    RewrapResult,
     TransitEpochs,
 )
+from keyvault_svc.domain.rewrapping import Rewrapping, RewrapResult
 from keyvault_svc.vault.kv_documents import KvDocuments
 from keyvault_svc.vault.kv_key_store import KvKeyStore
 from keyvault_svc.vault.kv_rewrap_log import KvRewrapLog
@@ -232,7 +232,7 @@ async def test_a_record_stored_late_with_an_old_ciphertext_is_caught(job: _Job) 
     job.interruption.before("write", len(names), store)
     result = await job.run()
 
-    assert list(record.sealed_before(job.first + 1))
+    assert list(sealed_before(record, job.first + 1))
     assert old != job.stored(names[0])["data"]["record"]
     assert (job.raised(), result.rewrapped) == ((1, 1), len(names) + 1)
     assert await job.lost() == []

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from keyvault_svc.domain.errors import KeyChangedMeanwhileError
 from keyvault_svc.domain.names import OwnerName
-from keyvault_svc.domain.rewrapping import RewrapProgress
+from keyvault_svc.domain.rewrap_ports import RewrapProgress
 from tests.fakes.fake_key_store import FakeKeyStore
 from tests.fakes.fake_vault_line import FakeVaultLine
 

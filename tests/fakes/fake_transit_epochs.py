@@ -8,7 +8,7 @@ from keyvault_svc.domain.errors import KeyRecordUnreadableError
 from keyvault_svc.domain.key_version import SealedKey
 from keyvault_svc.domain.names import KeyName
 from keyvault_svc.domain.ports import AuditTags
-from keyvault_svc.domain.rewrapping import Epochs
+from keyvault_svc.domain.rewrap_ports import Epochs
 from svc_runtime.clock import Clock
 from tests.fakes.fake_vault_line import FakeVaultLine
 

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from svc_runtime.vault.session import VaultSession
-from tests.integration.svc_runtime.tcp_relay import TcpRelay
 from tests.integration.svc_runtime.vault_side import (
     APPROLE,
     KV,
@@ -18,6 +17,7 @@ from tests.integration.svc_runtime.vault_side import (
     Server,
     VaultSide,
 )
+from tests.tcp_relay import TcpRelay
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ from structlog.testing import capture_logs
 from svc_runtime.clock import SystemClock
 from svc_runtime.vault.errors import VaultUnavailableError
 from svc_runtime.vault.session import VaultConnection, VaultSession
-from tests.integration.svc_runtime.tcp_relay import TcpRelay
 from tests.integration.svc_runtime.vault_side import (
     CANARY,
     DEADLINE_SECONDS,
@@ -23,6 +22,7 @@ from tests.integration.svc_runtime.vault_side import (
     encrypt,
     eventually,
 )
+from tests.tcp_relay import TcpRelay
 
 
 async def test_a_vault_that_is_down_at_start_is_used_once_it_is_up(

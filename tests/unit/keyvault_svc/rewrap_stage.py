@@ -9,7 +9,8 @@ from typing import Final
 
 from keyvault_svc.domain.names import KeyName
 from keyvault_svc.domain.ports import AuditTags
-from keyvault_svc.domain.rewrapping import Epochs, Rewrapping, RewrapResult, RewrapStep
+from keyvault_svc.domain.rewrap_ports import Epochs
+from keyvault_svc.domain.rewrapping import Rewrapping, RewrapResult, RewrapStep
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_key_store import FakeKeyStore
 from tests.fakes.fake_rewrap_log import FakeRewrapLog

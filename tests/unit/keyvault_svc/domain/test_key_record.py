@@ -166,26 +166,6 @@ def test_a_record_holds_what_its_versions_hold() -> None:
     assert FULL.ciphertexts == {ciphertext_of(number) for number in (1, 2, 3)}
 
 
-def test_resealing_changes_ciphertexts_and_nothing_else() -> None:
-    resealed = FULL.resealed({ciphertext_of(1): "vault:v2:a", ciphertext_of(3): "vault:v2:c"})
-
-    assert resealed.ciphertexts == {"vault:v2:a", ciphertext_of(2), "vault:v2:c"}
-    assert resealed.fingerprints == FULL.fingerprints
-    assert resealed.resealed({"vault:v2:a": ciphertext_of(1), "vault:v2:c": ciphertext_of(3)}) == (
-        FULL
-    )
-    assert FULL.resealed({}) == FULL
-    assert FULL.deleted(START).resealed({}) == FULL.deleted(START)
-
-
-def test_what_an_older_key_sealed_is_found() -> None:
-    record = FULL.resealed({ciphertext_of(2): "vault:v2:b"})
-
-    assert {s.ciphertext for s in record.sealed_before(2)} == {ciphertext_of(1), ciphertext_of(3)}
-    assert list(record.sealed_before(1)) == []
-    assert list(FULL.deleted(START).sealed_before(9)) == []
-
-
 def test_a_record_shows_neither_ciphertext_nor_fingerprint() -> None:
     shown = repr(make_record(fingerprint="canaryprint"))
 

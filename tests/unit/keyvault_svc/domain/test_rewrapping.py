@@ -11,7 +11,9 @@ import pytest
 from keyvault_svc.domain.errors import KeyChangedMeanwhileError
 from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_state import KeyState
-from keyvault_svc.domain.rewrapping import Epochs, RewrapProgress, RewrapStep
+from keyvault_svc.domain.resealing import resealed, sealed_before
+from keyvault_svc.domain.rewrap_ports import Epochs, RewrapProgress
+from keyvault_svc.domain.rewrapping import RewrapStep
 from svc_runtime.vault.errors import VaultUnavailableError
 from tests.unit.keyvault_svc.rewrap_stage import GRACE, LEASE_TIME, OWNERS, RewrapStage, name_of
 from tests.unit.keyvault_svc.samples import make_record, make_version
@@ -41,7 +43,7 @@ async def test_every_version_of_a_key_is_rewrapped() -> None:
     rewrapped = stage.store.current(_FIRST)
     assert rewrapped is not None
     assert len(rewrapped.ciphertexts) == 3
-    assert list(rewrapped.sealed_before(2)) == []
+    assert list(sealed_before(rewrapped, 2)) == []
 
 
 async def test_without_a_rotation_records_go_to_the_latest_epoch() -> None:
@@ -163,7 +165,7 @@ async def test_the_next_job_begins_after_the_owner_that_was_saved_last() -> None
             record = stage.store.current(name)
             assert record is not None
             new = dict.fromkeys(record.ciphertexts, f"vault:v2:{name}")
-            stage.store.put(record.resealed(new))
+            stage.store.put(resealed(record, new))
             stage.store.versions[name].pop(1)
         result = await stage.run(rate=1.0)
 
@@ -230,7 +232,7 @@ async def test_an_owner_who_writes_in_between_is_not_overwritten() -> None:
     stored = stage.store.current(_FIRST)
     assert stored is not None
     assert (stored.state, result.rewrapped) == (KeyState.DISABLED, 8)
-    assert list(stored.sealed_before(2)) == []
+    assert list(sealed_before(stored, 2)) == []
 
 
 async def test_a_record_that_others_write_again_and_again_ends_the_job() -> None:
@@ -263,7 +265,7 @@ async def test_a_record_that_does_not_open_is_named_and_keeps_the_minimum() -> N
     await stage.epochs.raise_minimum(2)
     for name in stage.names[:-1]:
         record = make_record(name=name)
-        stage.store.put(record.resealed(dict.fromkeys(record.ciphertexts, "vault:v2:x")))
+        stage.store.put(resealed(record, dict.fromkeys(record.ciphertexts, "vault:v2:x")))
     result = await stage.run()
 
     assert result.unreadable == (_LAST,)

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1.key_service_pb2 import CreateKeyRequest, RotateKeyRequest
-from keyvault_svc.domain.custody import DeletionProof
+from keyvault_svc.domain.deletion_proof import DeletionProof
 from keyvault_svc.domain.key_policy import KeyPolicy
 from keyvault_svc.domain.key_record import KeyAssurance
 from keyvault_svc.domain.key_state import KeyState

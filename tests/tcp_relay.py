@@ -14,12 +14,18 @@ class TcpRelay:
 
     Down, its port refuses connections, as that of a stopped server does. Frozen, it accepts them
     and answers nothing, as a stopped (SIGSTOP) server or a network that drops packets does.
+
+    Attributes:
+        port: Where it listens.
+        lost: How many answers were lost.
     """
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
         self._thawed = asyncio.Event()
         self._thawed.set()
+        self._is_next_answer_lost = False
+        self.lost = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepted: set[asyncio.StreamWriter] = set()
@@ -46,6 +52,10 @@ class TcpRelay:
 
     def thaw(self) -> None:
         self._thawed.set()
+
+    def lose_next_answer(self) -> None:
+        """Cut the connection at the next answer, once the server has begun to send it."""
+        self._is_next_answer_lost = True
 
     async def __aenter__(self) -> Self:
         return self
@@ -77,15 +87,21 @@ class TcpRelay:
             stack.callback(target_writer.transport.abort)
             pumps = [
                 asyncio.create_task(self._pump(reader, target_writer)),
-                asyncio.create_task(self._pump(target_reader, writer)),
+                asyncio.create_task(self._pump(target_reader, writer, is_answer=True)),
             ]
             for pump in pumps:
                 stack.callback(pump.cancel)
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool = False
+    ) -> None:
         with contextlib.suppress(ConnectionError):
             while chunk := await reader.read(65536):
                 await self._thawed.wait()
+                if is_answer and self._is_next_answer_lost:
+                    self._is_next_answer_lost = False
+                    self.lost += 1
+                    return
                 writer.write(chunk)
                 await writer.drain()
