@@ -26,6 +26,7 @@ from keyturn_cli.local.private_file import write_private_file
 from svc_runtime.clock import SystemClock
 from tests.cluster.links import Links
 from tests.cluster.node_config import NodePorts, node_config
+from tests.suspension import suspended
 
 NODES = ("a", "b", "c")
 _READY_SECONDS = 30.0
@@ -197,12 +198,8 @@ class RaftCluster:
     @contextmanager
     def frozen(self, node: str) -> Iterator[None]:
         """Let *node* hold its connections and do nothing, as behind a disk that hangs."""
-        pid = self.pids[node]
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with suspended(self.pids[node]):
             yield
-        finally:
-            os.kill(pid, signal.SIGCONT)
 
     @contextmanager
     def cut_off(self, node: str, *, is_for_clients: bool = True) -> Iterator[None]:

@@ -6,8 +6,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
@@ -109,17 +108,6 @@ def kill(clients: Clients, service: str) -> None:
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
     child.wait(timeout_seconds=DEADLINE_SECONDS)
-
-
-@contextmanager
-def frozen(pid: int | None) -> Iterator[None]:
-    """Let the process *pid* hold all connections and answer on none."""
-    assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def log_lines(clients: Clients, service: str, **fields: object) -> list[dict[str, Any]]:

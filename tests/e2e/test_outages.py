@@ -23,7 +23,6 @@ from tests.e2e.breaking import (
     by_http,
     by_owner,
     by_token,
-    frozen,
     healthy,
     kill,
     log_lines,
@@ -31,6 +30,7 @@ from tests.e2e.breaking import (
     until,
 )
 from tests.e2e.clients import DEADLINE_SECONDS, Clients, metadata, new_request_id, parameters
+from tests.suspension import suspended
 
 KEY_SERVICE_GONE = "KEY_SERVICE_UNAVAILABLE"
 VAULT_GONE: Verdict = ("UNAVAILABLE", "VAULT_UNAVAILABLE")
@@ -60,7 +60,7 @@ async def test_a_killed_key_service_is_an_outage_until_it_is_started_again(
 
 async def test_a_key_service_that_hangs_is_an_outage_before_the_deadline(clients: Clients) -> None:
     await healthy(clients)  # the gateway is connected: to connect takes a second at most
-    with frozen(clients.stack.services["keyvault-svc"].pid):
+    with suspended(clients.stack.services["keyvault-svc"].pid):
         waiting = asyncio.create_task(by_http(clients))  # has no deadline to tell
         heard = await by_grpc(clients, seconds=4)
 
@@ -122,7 +122,7 @@ async def test_services_that_start_without_vault_serve_when_it_comes(clients: Cl
 
 
 async def test_a_vault_that_hangs_is_an_outage_before_the_deadline(clients: Clients) -> None:
-    with frozen(clients.stack.openbao.pid):
+    with suspended(clients.stack.openbao.pid):
         heard = tuple(
             await asyncio.gather(
                 by_grpc(clients),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 
 import pytest
 from structlog.testing import capture_logs
@@ -22,6 +20,7 @@ from tests.integration.svc_runtime.vault_side import (
     encrypt,
     eventually,
 )
+from tests.suspension import suspended
 from tests.tcp_relay import TcpRelay
 
 
@@ -74,16 +73,10 @@ async def test_a_vault_that_hangs_is_an_outage_when_time_is_up(
 
 
 async def test_a_suspended_vault_is_an_outage_when_time_is_up(vault_side: VaultSide) -> None:
-    pid = vault_side.openbao.pid
-    assert pid is not None
     async with vault_side.session(timeout_seconds=0.3) as session:
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with suspended(vault_side.openbao.pid), pytest.raises(VaultUnavailableError):
             async with asyncio.timeout(DEADLINE_SECONDS):
-                with pytest.raises(VaultUnavailableError):
-                    await session.call(encrypt("x"), {})
-        finally:
-            os.kill(pid, signal.SIGCONT)
+                await session.call(encrypt("x"), {})
         await eventually(answers(session))
 
 

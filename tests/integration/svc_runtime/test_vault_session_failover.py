@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -42,6 +40,7 @@ from tests.integration.svc_runtime.vault_side import (
     read,
     write,
 )
+from tests.suspension import suspended
 
 BURST: Final = 10
 UNSURE = [
@@ -244,17 +243,12 @@ async def test_a_real_server_behind_a_dead_address_sees_each_operation_once(
 async def test_a_suspended_server_costs_no_call_that_finds_another(
     site: Site, vault_side: VaultSide, standby: Node
 ) -> None:
-    pid = vault_side.openbao.pid
-    assert pid is not None
     both = site.folder / "both-cas.pem"
     both.write_bytes(vault_side.openbao.ca_file.read_bytes() + site.authority.pem)
     site.ca_file = both
     async with site.session(vault_side.openbao.address, standby.address) as session:
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with suspended(vault_side.openbao.pid):
             assert (await session.call(post, {}, timeout_seconds=3.0))["data"]
-        finally:
-            os.kill(pid, signal.SIGCONT)
 
     assert len(standby.requests) == 1
 
