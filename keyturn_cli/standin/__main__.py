@@ -25,6 +25,7 @@ from svc_runtime.clock import SystemClock
 
 _HOST: Final = "127.0.0.1"  # Fixed: the stand-in is for this machine alone.
 _MAX_PORT: Final = 65535
+_BACKLOG: Final = 1024  # connections that may come at one moment
 _SHUTDOWN_SECONDS: Final = 0.2  # For answers under way; those that hang never end.
 
 
@@ -67,13 +68,14 @@ async def _serve(port: int, record: RequestRecord | None) -> None:
     runner = web.AppRunner(
         make_app(SystemClock(), record),
         access_log=None,
+        auto_decompress=False,
         handler_cancellation=True,
         logger=_quiet_logger(),
         shutdown_timeout=_SHUTDOWN_SECONDS,
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, _HOST, port).start()
+        await web.TCPSite(runner, _HOST, port, backlog=_BACKLOG).start()
         sys.stdout.write(json.dumps({"port": runner.addresses[0][1]}) + "\n")
         sys.stdout.flush()
         await stop.wait()

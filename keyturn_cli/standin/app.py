@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import traceback
 from collections import Counter
@@ -9,23 +10,76 @@ from collections.abc import Awaitable, Callable
 from http import HTTPMethod, HTTPStatus
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
+from keyturn_cli.standin import (
+    anything,
+    assistants,
+    batches,
+    chat,
+    completions,
+    containers,
+    control,
+    conversations,
+    embeddings,
+    evals,
+    files,
+    fine_tuning,
+    images,
+    models,
+    moderations,
+    realtime,
+    realtime_calls,
+    responses,
+    runs,
+    speech,
+    stored_chats,
+    threads,
+    transcriptions,
+    uploads,
+    vector_store_batches,
+    vector_stores,
+)
 from keyturn_cli.standin.answer import json_response, new_id
 from keyturn_cli.standin.app_state import CLOCK, REQUEST_ID, SERVED, START_SECONDS
 from keyturn_cli.standin.bearer import refuse_unless_served
-from keyturn_cli.standin.chat import create_chat_completion
-from keyturn_cli.standin.embeddings import create_embeddings
-from keyturn_cli.standin.errors import ApiError, body_too_large, invalid_url, server_failed
-from keyturn_cli.standin.models import get_model, list_models
-from keyturn_cli.standin.moderations import create_moderation
-from keyturn_cli.standin.record import RequestRecord
-from keyturn_cli.standin.responses import create_response
+from keyturn_cli.standin.errors import ApiError, invalid_url, server_failed
+from keyturn_cli.standin.progress import PACE, PROGRESS, Pace, Progress
+from keyturn_cli.standin.received_body import BODY, ReceivedBody
+from keyturn_cli.standin.record import RECORD, RequestRecord, write_down
+from keyturn_cli.standin.store import STORE, Store
 from svc_runtime.clock import Clock
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_MAX_BODY_BYTES: Final = 64 * 1024 * 1024  # Well above what a gateway lets through.
+_RESOURCES: Final = (
+    anything,
+    assistants,
+    batches,
+    chat,
+    completions,
+    containers,
+    control,
+    conversations,
+    embeddings,
+    evals,
+    files,
+    fine_tuning,
+    images,
+    models,
+    moderations,
+    realtime,
+    realtime_calls,
+    responses,
+    runs,
+    speech,
+    stored_chats,
+    threads,
+    transcriptions,
+    uploads,
+    vector_store_batches,
+    vector_stores,
+)
 _RATE_LIMIT_HEADERS: Final = {
     "x-ratelimit-limit-requests": "10000",
     "x-ratelimit-limit-tokens": "200000",
@@ -42,53 +96,81 @@ def make_app(clock: Clock, record: RequestRecord | None = None) -> web.Applicati
     """Make the application.
 
     Serve it with `handler_cancellation=True`, or a request to a model that hangs
-    outlives its client.
+    outlives its client, and with `auto_decompress=False`, or the record has the digest
+    of a compressed body's content in place of the body's own.
 
     Args:
         clock: Dates the objects and measures the processing time.
         record: Where every request is written down, if anywhere.
     """
-    app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[_front(record)])
+    app = web.Application(middlewares=[_front])
     app[CLOCK] = clock
     app[SERVED] = Counter()
+    app[STORE] = Store()
+    app[PROGRESS] = Progress()
+    app[PACE] = Pace()
+    app[RECORD] = record
     app.on_response_prepare.append(_add_headers)
-    app.router.add_post("/v1/chat/completions", create_chat_completion)
-    app.router.add_post("/v1/responses", create_response)
-    app.router.add_post("/v1/embeddings", create_embeddings)
-    app.router.add_post("/v1/moderations", create_moderation)
-    app.router.add_get("/v1/models", list_models)
-    app.router.add_get("/v1/models/{model}", get_model)
+    for resource in _RESOURCES:
+        app.add_routes(resource.ROUTES)
     app.router.add_route("*", "/{rest:.*}", _refuse_url)
     return app
 
 
-def _front(record: RequestRecord | None) -> Callable[..., Awaitable[web.StreamResponse]]:
-    @web.middleware
-    async def front(request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Record, check the key, answer; every failure leaves in OpenAI's shape."""
-        request_id = new_id("req_")
-        request[REQUEST_ID] = request_id
-        request[START_SECONDS] = request.app[CLOCK].monotonic()
-        try:
-            body = await request.read()
-            if record is not None:
-                record.add(request, body, request_id)
-            refuse_unless_served(request, body, request_id)
-            return await handler(request)
-        except ApiError as error:
-            return json_response(error.body(), error.status, error.headers)
-        except web.HTTPRequestEntityTooLarge:
-            failure = body_too_large()
-            return json_response(failure.body(), failure.status)
-        except ConnectionError:
-            raise  # The client is gone: nobody to answer, and no fault.
-        except Exception as error:  # noqa: BLE001  its text may quote the request, so it stops here
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            _LOG.error("%s at %s:%s", type(error).__name__, where.filename, where.lineno)
-            failure = server_failed(request_id)
-            return json_response(failure.body(), failure.status)
+@web.middleware
+async def _front(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Count and answer; every failure leaves in OpenAI's shape."""
+    request[REQUEST_ID] = new_id("req_")
+    request[START_SECONDS] = request.app[CLOCK].monotonic()
+    request[BODY] = ReceivedBody()
+    is_control = request.path.startswith(control.CONTROL_PREFIX)
+    answer = handler if is_control else _counted(_checked(handler))
+    try:
+        return await answer(request)
+    except ApiError as error:
+        return json_response(error.body(), error.status, error.headers)
+    except ConnectionError:
+        raise  # The client is gone: nobody to answer, and no fault.
+    except Exception as error:  # noqa: BLE001  its text may quote the request, so it stops here
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        _LOG.error("%s at %s:%s", type(error).__name__, where.filename, where.lineno)
+        failure = server_failed(request[REQUEST_ID])
+        return json_response(failure.body(), failure.status)
 
-    return front
+
+def _checked(handler: _Handler) -> _Handler:
+    async def check(request: web.Request) -> web.StreamResponse:
+        """Receive, record and check the key; a WebSocket is recorded when it has ended."""
+        is_websocket = request.headers.get(hdrs.UPGRADE, "").lower() == "websocket"
+        try:
+            await request[BODY].receive(request)
+            if not is_websocket:
+                write_down(request)
+            refuse_unless_served(request)
+            return await handler(request)
+        finally:
+            write_down(request)
+
+    return check
+
+
+def _counted(handler: _Handler) -> _Handler:
+    async def count(request: web.Request) -> web.StreamResponse:
+        progress = request.app[PROGRESS]
+        progress.requests += 1
+        progress.open_requests += 1
+        try:
+            response = await handler(request)
+        except (asyncio.CancelledError, ConnectionError):
+            progress.aborted += 1
+            raise
+        finally:
+            progress.open_requests -= 1
+        if isinstance(response, web.Response) and isinstance(response.body, bytes):
+            progress.bytes_written += len(response.body)
+        return response
+
+    return count
 
 
 async def _refuse_url(request: web.Request) -> web.StreamResponse:

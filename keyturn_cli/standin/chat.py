@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from aiohttp import web
 
-from keyturn_cli.standin.answer import Manner, event, new_id, send_events, send_json
+from keyturn_cli.standin.answer import event, new_id, send_events, send_json
 from keyturn_cli.standin.app_state import unix_time
+from keyturn_cli.standin.bearer import key_error
 from keyturn_cli.standin.chat_request import ChatRequest
+from keyturn_cli.standin.manner import Manner
 from keyturn_cli.standin.request_body import RequestBody
+from keyturn_cli.standin.stored_chats import keep_chat
+from keyturn_cli.standin.stream_events import broken_off, obfuscation
 
 _ARGUMENTS: Final = "{}"
 _DONE: Final = b"data: [DONE]\n\n"
@@ -17,7 +22,8 @@ _DONE: Final = b"data: [DONE]\n\n"
 
 async def create_chat_completion(request: web.Request) -> web.StreamResponse:
     """Answer a chat completion request."""
-    chat = ChatRequest.parse(await RequestBody.read(request))
+    body = RequestBody.read(request)
+    chat = ChatRequest.parse(body)
     head: dict[str, object] = {
         "id": new_id("chatcmpl-"),
         "object": "chat.completion.chunk" if chat.streams else "chat.completion",
@@ -28,9 +34,14 @@ async def create_chat_completion(request: web.Request) -> web.StreamResponse:
     }
     manner = Manner.of_model(chat.model)
     if chat.streams:
-        return await send_events(request, _events(head, chat), manner)
+        events = _events(head, chat)
+        if manner.echoes_key:
+            events = broken_off(events, event(key_error(request).body()))
+        return await send_events(request, events, manner)
     choices = [_choice(chat, index) for index in range(chat.choices)]
-    return await send_json(request, {**head, "choices": choices, "usage": chat.usage()}, manner)
+    completion = {**head, "choices": choices, "usage": chat.usage()}
+    keep_chat(request, body, completion)
+    return await send_json(request, completion, manner)
 
 
 def _choice(chat: ChatRequest, index: int) -> dict[str, object]:
@@ -58,36 +69,49 @@ def _tool_call(name: str, arguments: str) -> dict[str, object]:
     }
 
 
-def _events(head: dict[str, object], chat: ChatRequest) -> list[bytes]:
+def _events(head: dict[str, object], chat: ChatRequest) -> Iterator[bytes]:
     """Render the stream: per choice a first, the content's and a last chunk, then the end."""
     no_usage = {"usage": None} if chat.includes_usage else {}
-    steps: list[tuple[dict[str, object], str | None]] = [
-        *((delta, None) for delta in _deltas(chat)),
-        ({}, chat.finish_reason),
-    ]
-    events = [
-        event({**head, "choices": [_chunk_choice(index, delta, reason)], **no_usage})
-        for delta, reason in steps
-        for index in range(chat.choices)
-    ]
+    for delta, reason in _steps(chat):
+        for index in range(chat.choices):
+            yield event(
+                {
+                    **head,
+                    "choices": [_chunk_choice(index, delta, reason)],
+                    **no_usage,
+                    **(obfuscation(delta.get("content")) if chat.includes_obfuscation else {}),
+                }
+            )
     if chat.includes_usage:
-        events.append(event({**head, "choices": [], "usage": chat.usage()}))
-    return [*events, _DONE]
+        yield event(
+            {
+                **head,
+                "choices": [],
+                "usage": chat.usage(),
+                **(obfuscation("") if chat.includes_obfuscation else {}),
+            }
+        )
+    yield _DONE
 
 
-def _deltas(chat: ChatRequest) -> list[dict[str, object]]:
+def _steps(chat: ChatRequest) -> Iterator[tuple[dict[str, object], str | None]]:
+    """Yield each delta, with the reason to finish beside the last."""
     if chat.tool:
         opening = {"index": 0, **_tool_call(chat.tool, "")}
         rest = {"index": 0, "function": {"arguments": _ARGUMENTS}}
-        return [
-            {"role": "assistant", "content": None, "tool_calls": [opening], "refusal": None},
-            {"tool_calls": [rest]},
-        ]
-    first: dict[str, object] = {"role": "assistant", "content": "", "refusal": None}
-    return [first, *(dict[str, object](content=token) for token in chat.reply)]
+        yield {"role": "assistant", "content": None, "tool_calls": [opening], "refusal": None}, None
+        yield {"tool_calls": [rest]}, None
+    else:
+        yield {"role": "assistant", "content": "", "refusal": None}, None
+        for token in chat.reply:
+            yield {"content": token}, None
+    yield {}, chat.finish_reason
 
 
 def _chunk_choice(
     index: int, delta: dict[str, object], finish_reason: str | None
 ) -> dict[str, object]:
     return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+
+
+ROUTES: Final = (web.post("/v1/chat/completions", create_chat_completion),)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
 from keyturn_cli.standin.errors import invalid_parameter, missing_parameter
+from keyturn_cli.standin.manner import Manner
 from keyturn_cli.standin.request_body import RequestBody, content_text, wrong_type
 from keyturn_cli.standin.tokens import count_tokens, tokenize
 
@@ -26,6 +28,7 @@ class ChatRequest:
         is_cut_short: Whether the token limit shortened the reply.
         streams: Whether the answer is a stream of events.
         includes_usage: Whether the stream ends with the usage.
+        includes_obfuscation: Whether each chunk is padded.
     """
 
     model: str
@@ -36,6 +39,7 @@ class ChatRequest:
     is_cut_short: bool
     streams: bool
     includes_usage: bool
+    includes_obfuscation: bool
 
     @classmethod
     def parse(cls, body: RequestBody) -> Self:
@@ -48,8 +52,11 @@ class ChatRequest:
         prompt_tokens, question = _read_messages(body)
         limit = body.count("max_completion_tokens") or body.count("max_tokens")
         tool = _required_tool(body)
-        reply = [] if tool else tokenize(reply_text(question))
         streams = body.flag("stream")
+        instead = Manner.of_model(model).stream_tokens if streams else ()
+        text = reply_text(question, body.mapping("response_format"))
+        reply = [] if tool else instead or tokenize(text)
+        options = _stream_options(body, streams=streams)
         return cls(
             model=model,
             prompt_tokens=prompt_tokens,
@@ -58,7 +65,8 @@ class ChatRequest:
             choices=body.count("n", _MAX_CHOICES) or 1,
             is_cut_short=limit is not None and len(reply) > limit,
             streams=streams,
-            includes_usage=_includes_usage(body, streams=streams),
+            includes_usage=options.get("include_usage") is True,
+            includes_obfuscation=options.get("include_obfuscation") is True,
         )
 
     @property
@@ -85,8 +93,13 @@ class ChatRequest:
         }
 
 
-def reply_text(question: str) -> str:
-    """Return what the stand-in says to *question*: its own words."""
+def reply_text(question: str, wanted: Mapping[str, object] | None = None) -> str:
+    """Return what the stand-in says to *question*: its own words.
+
+    Where the *wanted* format is JSON it says nothing but these, so that the client decides on it.
+    """
+    if wanted and wanted.get("type") in {"json_object", "json_schema"}:
+        return question
     return f"You said: {question}" if question else "You said nothing."
 
 
@@ -125,15 +138,10 @@ def _required_tool(body: RequestBody) -> str | None:
     return name
 
 
-def _includes_usage(body: RequestBody, *, streams: bool) -> bool:
-    options = body.optional("stream_options")
-    if options is None:
-        return False
-    if not streams:
+def _stream_options(body: RequestBody, *, streams: bool) -> dict[str, object]:
+    if body.optional("stream_options") is not None and not streams:
         raise invalid_parameter(
             "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
             "stream_options",
         )
-    if not isinstance(options, dict):
-        raise wrong_type("stream_options", "an object", options)
-    return options.get("include_usage") is True
+    return body.mapping("stream_options")

@@ -12,8 +12,9 @@ from typing import Final
 
 from aiohttp import web
 
-from keyturn_cli.standin.answer import Manner, send_json
+from keyturn_cli.standin.answer import send_json
 from keyturn_cli.standin.errors import invalid_parameter
+from keyturn_cli.standin.manner import Manner
 from keyturn_cli.standin.request_body import RequestBody, wrong_type
 from keyturn_cli.standin.tokens import count_tokens
 
@@ -24,7 +25,7 @@ _UINT32_MIDDLE: Final = 2**31
 
 async def create_embeddings(request: web.Request) -> web.StreamResponse:
     """Answer an embeddings request with one vector per input."""
-    body = await RequestBody.read(request)
+    body = RequestBody.read(request)
     model = body.model()
     inputs = _read_inputs(body.required("input"))
     dimensions = body.count("dimensions", _MAX_DIMENSIONS) or _DEFAULT_DIMENSIONS
@@ -90,3 +91,6 @@ def _encode(vector: Sequence[float], *, is_base64: bool) -> list[float] | str:
     layout = f"<{len(vector)}f"
     packed = struct.pack(layout, *vector)
     return base64.b64encode(packed).decode() if is_base64 else list(struct.unpack(layout, packed))
+
+
+ROUTES: Final = (web.post("/v1/embeddings", create_embeddings),)

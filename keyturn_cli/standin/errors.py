@@ -11,13 +11,9 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
-from keyturn_cli.standin.standin_keys import KeyKind
-
 _INVALID_REQUEST: Final = "invalid_request_error"
 _SERVER_ERROR: Final = "server_error"
 _KEYS_PAGE: Final = "https://platform.openai.com/account/api-keys"
-_SHOWN_AT_START: Final = 8  # characters of a refused key that OpenAI echoes
-_SHOWN_AT_END: Final = 4
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -67,29 +63,20 @@ def several_keys() -> ApiError:
     return ApiError(HTTPStatus.BAD_REQUEST, "Send exactly one Authorization header.")
 
 
-def incorrect_key(raw_key: str) -> ApiError:
-    """Return the error for a wrong key; it echoes *raw_key* masked."""
+def incorrect_key(shown_key: str) -> ApiError:
+    """Return the error for a wrong key; it repeats *shown_key*, the key as masked."""
     return ApiError(
         HTTPStatus.UNAUTHORIZED,
-        f"Incorrect API key provided: {mask_key(raw_key)}. "
-        f"You can find your API key at {_KEYS_PAGE}.",
+        f"Incorrect API key provided: {shown_key}. You can find your API key at {_KEYS_PAGE}.",
         code="invalid_api_key",
     )
 
 
-def mask_key(raw_key: str) -> str:
-    """Hide all of *raw_key* but its first 8 and last 4 characters, as OpenAI does.
+def rate_limited(headers: Mapping[str, str] = _NO_HEADERS) -> ApiError:
+    """Return the error of a key that has spent its requests per minute.
 
-    A key of up to 12 characters, which would show whole, is hidden whole.
+    *headers* replace or join those that OpenAI always sends with it.
     """
-    hidden = len(raw_key) - _SHOWN_AT_START - _SHOWN_AT_END
-    if hidden <= 0:
-        return "*" * len(raw_key)
-    return raw_key[:_SHOWN_AT_START] + "*" * hidden + raw_key[-_SHOWN_AT_END:]
-
-
-def rate_limited() -> ApiError:
-    """Return the error of a key that has spent its requests per minute."""
     return ApiError(
         HTTPStatus.TOO_MANY_REQUESTS,
         "Rate limit reached in organization org-standin on requests per min (RPM): Limit 3, "
@@ -102,6 +89,7 @@ def rate_limited() -> ApiError:
             "x-ratelimit-limit-requests": "3",
             "x-ratelimit-remaining-requests": "0",
             "x-ratelimit-reset-requests": "20s",
+            **headers,
         },
     )
 
@@ -118,13 +106,13 @@ def quota_spent() -> ApiError:
     )
 
 
-def server_failed(request_id: str) -> ApiError:
-    """Return the error of a fault within OpenAI."""
+def server_failed(request_id: str, detail: str = "") -> ApiError:
+    """Return the error of a fault within OpenAI; it ends with *detail*."""
     return ApiError(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "The server had an error while processing your request. Sorry about that! You can retry "
         "your request, or contact us through our help center at help.openai.com if the error "
-        f"persists. (Please include the request ID {request_id} in your message.)",
+        f"persists. (Please include the request ID {request_id} in your message.){detail}",
         error_type=_SERVER_ERROR,
     )
 
@@ -182,6 +170,11 @@ def unreadable_body() -> ApiError:
     )
 
 
+def unreadable_form() -> ApiError:
+    """Return the error for a multipart body without its end."""
+    return ApiError(HTTPStatus.BAD_REQUEST, "Could not parse multipart form.")
+
+
 def missing_parameter(param: str) -> ApiError:
     """Return the error for a required parameter that is absent."""
     return invalid_parameter(
@@ -194,6 +187,16 @@ def invalid_parameter(message: str, param: str, code: str | None = None) -> ApiE
     return ApiError(HTTPStatus.BAD_REQUEST, message, param=param, code=code)
 
 
+def missing_beta() -> ApiError:
+    """Return the error for a request of the Assistants API that does not name its version."""
+    return ApiError(
+        HTTPStatus.BAD_REQUEST,
+        "You must provide the 'OpenAI-Beta' header to access the Assistants API. Please try again "
+        "by setting the header 'OpenAI-Beta: assistants=v2'.",
+        code="invalid_beta",
+    )
+
+
 def unknown_model(model: str) -> ApiError:
     """Return the error for a model that does not exist."""
     return ApiError(
@@ -201,30 +204,3 @@ def unknown_model(model: str) -> ApiError:
         f"The model `{model}` does not exist or you do not have access to it.",
         code="model_not_found",
     )
-
-
-def error_of_key(kind: KeyKind, raw_key: str, request_id: str) -> ApiError | None:
-    """Return the error that a key of *kind* always gets, or None if it works."""
-    errors = {
-        KeyKind.RATELIMITED: rate_limited(),
-        KeyKind.BROKE: quota_spent(),
-        KeyKind.FAILING: server_failed(request_id),
-        KeyKind.OVERLOADED: overloaded(request_id),
-        KeyKind.REVOKED: incorrect_key(raw_key),
-        KeyKind.FORBIDDEN: missing_scopes(),
-        KeyKind.IPBLOCKED: ip_not_authorized(),
-    }
-    return errors.get(kind)
-
-
-def error_of_model(model: str, request_id: str) -> ApiError | None:
-    """Return the error that a model named after an error always gives, or None."""
-    errors = {
-        "error-400": invalid_parameter(
-            "Invalid value: this model refuses every request.", "model", "invalid_value"
-        ),
-        "error-429": rate_limited(),
-        "error-500": server_failed(request_id),
-        "error-503": overloaded(request_id),
-    }
-    return errors.get(model)

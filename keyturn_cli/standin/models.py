@@ -1,4 +1,4 @@
-"""GET /v1/models and /v1/models/{id}."""
+"""/v1/models: those that have a name of OpenAI's, and every name that is asked for."""
 
 from __future__ import annotations
 
@@ -22,6 +22,22 @@ async def list_models(_request: web.Request) -> web.StreamResponse:
 
 async def get_model(request: web.Request) -> web.StreamResponse:
     """Answer with one model; every name that chat completions accept exists."""
+    name = _existing(request)
+    return json_response(_model(name))
+
+
+async def delete_model(request: web.Request) -> web.StreamResponse:
+    """Answer as if a fine-tuned model were gone; nothing changes."""
+    name = _existing(request)
+    return json_response({"id": name, "object": "model", "deleted": True})
+
+
+def _existing(request: web.Request) -> str:
+    """Return the name of the model that the path names.
+
+    Raises:
+        ApiError: It does not exist.
+    """
     name = request.match_info["model"]
     if name.startswith(UNKNOWN_MODEL_PREFIX):
         raise ApiError(
@@ -30,8 +46,15 @@ async def get_model(request: web.Request) -> web.StreamResponse:
             param="model",
             code="model_not_found",
         )
-    return json_response(_model(name))
+    return name
 
 
 def _model(name: str) -> dict[str, object]:
     return {"id": name, "object": "model", "created": _CREATED, "owned_by": "system"}
+
+
+ROUTES: Final = (
+    web.get("/v1/models", list_models),
+    web.get("/v1/models/{model}", get_model),
+    web.delete("/v1/models/{model}", delete_model),
+)

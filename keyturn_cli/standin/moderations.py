@@ -6,7 +6,8 @@ from typing import Final
 
 from aiohttp import web
 
-from keyturn_cli.standin.answer import Manner, new_id, send_json
+from keyturn_cli.standin.answer import new_id, send_json
+from keyturn_cli.standin.manner import Manner
 from keyturn_cli.standin.request_body import RequestBody, wrong_type
 
 _TEXT_ONLY_CATEGORIES: Final = (
@@ -31,7 +32,7 @@ _CATEGORIES: Final = (*_TEXT_ONLY_CATEGORIES, *_TEXT_AND_IMAGE_CATEGORIES)
 
 async def create_moderation(request: web.Request) -> web.StreamResponse:
     """Answer a moderation request with one result per text, or one for mixed parts."""
-    body = await RequestBody.read(request)
+    body = RequestBody.read(request)
     model = body.model(default="omni-moderation-latest")
     value = body.required("input")
     if not isinstance(value, str | list):
@@ -62,3 +63,6 @@ def _result(*, has_image: bool) -> dict[str, object]:
         "category_applied_input_types": dict.fromkeys(_TEXT_ONLY_CATEGORIES, text)
         | dict.fromkeys(_TEXT_AND_IMAGE_CATEGORIES, text_and_image),
     }
+
+
+ROUTES: Final = (web.post("/v1/moderations", create_moderation),)

@@ -14,6 +14,7 @@ from keyturn_cli.standin.errors import (
     unknown_model,
     unreadable_body,
 )
+from keyturn_cli.standin.received_body import BODY
 
 UNKNOWN_MODEL_PREFIX: Final = "unknown-"  # A model named so does not exist.
 
@@ -25,14 +26,14 @@ class RequestBody:
         self._fields = fields
 
     @classmethod
-    async def read(cls, request: web.Request) -> Self:
+    def read(cls, request: web.Request) -> Self:
         """Read the body of *request*.
 
         Raises:
             ApiError: The body is no JSON object.
         """
         try:
-            fields = json.loads(await request.read())
+            fields = json.loads(request[BODY].content)
         except (ValueError, RecursionError):
             raise unreadable_body() from None
         if not isinstance(fields, dict):
@@ -68,6 +69,32 @@ class RequestBody:
     def optional(self, name: str) -> object:
         """Return the field *name*, or None."""
         return self._fields.get(name)
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """Return the string *name*.
+
+        Raises:
+            ApiError: It is missing without a *default*, or no string.
+        """
+        value = self._fields.get(name)
+        if value is None and default is not None:
+            return default
+        if not isinstance(value, str):
+            raise missing_parameter(name) if value is None else wrong_type(name, "a string", value)
+        return value
+
+    def mapping(self, name: str) -> dict[str, object]:
+        """Return the object *name*, empty when missing or null.
+
+        Raises:
+            ApiError: It is no object.
+        """
+        value = self._fields.get(name)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise wrong_type(name, "an object", value)
+        return value
 
     def items(self, name: str) -> list[object]:
         """Return the required array *name*, which has at least one element.

@@ -9,6 +9,7 @@ import aiohttp
 import openai
 import pytest
 from aiohttp import web
+from openai import BaseModel
 
 from keyturn_cli.standin.app import make_app
 from keyturn_cli.standin.record import RequestRecord
@@ -33,7 +34,9 @@ def read_record(record_path: Path) -> Callable[[], list[dict[str, Any]]]:
 async def base_url(record_path: Path) -> AsyncIterator[str]:
     record = RequestRecord(record_path)
     app = make_app(SystemClock(), record)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    runner = web.AppRunner(
+        app, auto_decompress=False, handler_cancellation=True, shutdown_timeout=0.1
+    )
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
@@ -58,3 +61,23 @@ async def http(base_url: str) -> AsyncIterator[aiohttp.ClientSession]:
 @pytest.fixture
 def working_key() -> dict[str, str]:
     return {"Authorization": f"Bearer {make_key().expose().decode()}"}
+
+
+@pytest.fixture
+def check_shape() -> Callable[[BaseModel], None]:
+    """Give a check that an answer has every field that the SDK's type of it requires.
+
+    The SDK itself takes whatever comes.
+    """
+
+    def check(answer: BaseModel) -> None:
+        type(answer).model_validate(answer.to_dict(mode="json"))
+
+    return check
+
+
+@pytest.fixture
+async def control(base_url: str) -> AsyncIterator[aiohttp.ClientSession]:
+    """Give a client that resolves paths such as `progress` below /standin."""
+    async with aiohttp.ClientSession(base_url=f"{base_url.removesuffix('v1')}standin/") as session:
+        yield session

@@ -120,7 +120,7 @@ async def test_a_model_named_after_an_error_gives_it_whatever_the_key(
     assert set(body["error"]) == {"message", "type", "param", "code"}
 
 
-@pytest.mark.parametrize("path", ["images/generations", "fine_tuning/jobs", "models"])
+@pytest.mark.parametrize("path", ["images", "fine_tuning", "models"])
 async def test_a_path_or_method_that_is_not_served_is_an_invalid_url(
     http: aiohttp.ClientSession, working_key: dict[str, str], path: str
 ) -> None:

@@ -32,6 +32,16 @@ async def test_the_reply_repeats_the_last_user_message(sdk: openai.AsyncOpenAI) 
     assert completion.id.startswith("chatcmpl-")
 
 
+async def test_a_reply_in_json_is_the_question_alone(sdk: openai.AsyncOpenAI) -> None:
+    completion = await sdk.chat.completions.create(
+        model="gpt-4o-mini",
+        messages=[{"role": "user", "content": '{"a": 1}'}],
+        response_format={"type": "json_object"},
+    )
+
+    assert completion.choices[0].message.content == '{"a": 1}'
+
+
 async def test_usage_counts_words(sdk: openai.AsyncOpenAI) -> None:
     completion = await sdk.chat.completions.create(
         model="gpt-4o-mini", messages=[{"role": "user", "content": "one two three"}], n=2
@@ -236,3 +246,16 @@ async def test_a_wrong_request_names_its_parameter(
 
     assert (response.status, error["param"], error["code"]) == (status, param, code)
     assert error["type"] == "invalid_request_error"
+
+
+async def test_a_padded_stream_hides_the_length_of_its_words(sdk: openai.AsyncOpenAI) -> None:
+    stream = await sdk.chat.completions.create(
+        model="gpt-4o",
+        messages=[{"role": "user", "content": "hi"}],
+        stream=True,
+        stream_options={"include_obfuscation": True, "include_usage": True},
+    )
+    chunks = [chunk.to_dict() async for chunk in stream]
+
+    assert all("obfuscation" in chunk for chunk in chunks)
+    assert [len(str(chunk["obfuscation"])) for chunk in chunks[1:4]] == [13, 10, 13]

@@ -21,3 +21,9 @@ async def test_an_unknown_model_is_not_found(sdk: openai.AsyncOpenAI) -> None:
         await sdk.models.retrieve("unknown-1")
 
     assert caught.value.code == "model_not_found"
+
+
+async def test_a_model_can_be_deleted(sdk: openai.AsyncOpenAI) -> None:
+    deleted = await sdk.models.delete("ft:gpt-4o:acme")
+
+    assert (deleted.id, deleted.deleted) == ("ft:gpt-4o:acme", True)

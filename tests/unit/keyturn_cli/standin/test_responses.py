@@ -49,6 +49,14 @@ async def test_the_sdk_assembles_a_stream(sdk: openai.AsyncOpenAI) -> None:
     assert response.output_text == "You said: hi there"
 
 
+async def test_a_response_in_json_is_the_input_alone(sdk: openai.AsyncOpenAI) -> None:
+    response = await sdk.responses.create(
+        model="gpt-4o", input='{"a": 1}', text={"format": {"type": "json_object"}}
+    )
+
+    assert response.output_text == '{"a": 1}'
+
+
 async def test_a_token_limit_leaves_the_response_incomplete(sdk: openai.AsyncOpenAI) -> None:
     response = await sdk.responses.create(model="gpt-4o", input="a b c", max_output_tokens=2)
 
@@ -63,3 +71,31 @@ async def test_a_response_needs_input(sdk: openai.AsyncOpenAI) -> None:
         await sdk.responses.create(model="gpt-4o")
 
     assert caught.value.param == "input"
+
+
+async def test_a_response_is_kept_until_it_is_deleted(sdk: openai.AsyncOpenAI) -> None:
+    response = await sdk.responses.create(model="gpt-4o", input="good morning")
+
+    assert await sdk.responses.retrieve(response.id) == response
+    [item] = [item async for item in sdk.responses.input_items.list(response.id)]
+    assert item.to_dict()["content"] == [{"type": "input_text", "text": "good morning"}]
+    assert (await sdk.responses.cancel(response.id)).id == response.id
+    await sdk.responses.delete(response.id)
+    with pytest.raises(openai.NotFoundError):
+        await sdk.responses.retrieve(response.id)
+
+
+async def test_a_response_is_not_kept_if_the_request_says_so(sdk: openai.AsyncOpenAI) -> None:
+    response = await sdk.responses.create(model="gpt-4o", input="hi", store=False)
+
+    with pytest.raises(openai.NotFoundError):
+        await sdk.responses.retrieve(response.id)
+
+
+async def test_a_padded_stream_hides_the_length_of_its_words(sdk: openai.AsyncOpenAI) -> None:
+    stream = await sdk.responses.create(
+        model="gpt-4o", input="hi", stream=True, stream_options={"include_obfuscation": True}
+    )
+    deltas = [event async for event in stream if event.type == "response.output_text.delta"]
+
+    assert {len(f"{event.delta}{event.to_dict()['obfuscation']}") for event in deltas} == {16}
