@@ -84,6 +84,10 @@ BY_REASON: Final[Mapping[str, Advice]] = {
     "KEY_SERVICE_UNAVAILABLE": Advice(ExitCode.UNAVAILABLE, _AGAIN),
     "LEASE_EXPIRED": Advice(ExitCode.UNAVAILABLE, _AGAIN),
     "UPSTREAM_UNAVAILABLE": Advice(ExitCode.UNAVAILABLE, "Try again; OpenAI may be down."),
+    "UPSTREAM_NOT_ALLOWED": Advice(
+        ExitCode.REFUSED,
+        "Its owner chooses another with `keyturn keys set NAME --base-url URL`.",
+    ),
     "UPSTREAM_TIMED_OUT": Advice(ExitCode.UNAVAILABLE, "Try again with a longer --timeout."),
     UPSTREAM_REFUSED: Advice(
         ExitCode.UPSTREAM_REFUSED, "This is OpenAI's own refusal; correct the request."

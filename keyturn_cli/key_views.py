@@ -40,6 +40,7 @@ class KeyDocument(TypedDict):
     expire_time: str | None
     rotate_due_time: str | None
     assurance: str
+    base_url: str | None
     verification: VerificationDocument | None
     incoming: VersionDocument | None
     retiring: VersionDocument | None
@@ -66,6 +67,7 @@ def key_document(key: key_pb.Key) -> KeyDocument:
         expire_time=iso_time(key.expire_time) if key.HasField("expire_time") else None,
         rotate_due_time=iso_time(key.rotate_due_time) if key.HasField("rotate_due_time") else None,
         assurance=_assurance_word(key.assurance),
+        base_url=key.base_url or None,
         verification=_verification(key),
         incoming=_version_document(key.incoming) if key.HasField("incoming") else None,
         retiring=_version_document(key.retiring) if key.HasField("retiring") else None,
@@ -102,6 +104,7 @@ def key_fields(key: key_pb.Key, now: datetime) -> list[tuple[str, str]]:
         ("rotate by", for_people(document["rotate_due_time"])),
         ("expires", for_people(document["expire_time"]) or "never"),
         ("assurance", document["assurance"]),
+        ("used at", document["base_url"] or "the deployment's default"),
         ("created", for_people(document["create_time"])),
         ("rotated", for_people(document["rotate_time"])),
         ("active grants", str(key.active_grant_count)),

@@ -62,9 +62,12 @@ class OwnerAPI:
         *,
         expire_time: datetime | None = None,
         assurance: key_pb.KeyAssurance.ValueType = key_pb.KEY_ASSURANCE_UNSPECIFIED,
+        base_url: str = "",
     ) -> key_pb.Key:
         """Give a new key into custody and return its record."""
-        request = keys_pb.CreateKeyRequest(name=name, api_key=api_key.expose(), assurance=assurance)
+        request = keys_pb.CreateKeyRequest(
+            name=name, api_key=api_key.expose(), assurance=assurance, base_url=base_url
+        )
         if expire_time is not None:
             request.expire_time.FromDatetime(expire_time)
         call = self._keys.CreateKey(request, timeout=self._timeout, metadata=self._metadata())

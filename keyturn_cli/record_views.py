@@ -24,6 +24,7 @@ class GrantDocument(TypedDict):
     models: list[str]
     endpoints: list[str]
     source_cidrs: list[str]
+    may_choose_account: bool
     expire_time: str | None
     create_time: str | None
     creator: str
@@ -40,6 +41,7 @@ def grant_document(grant: grant_pb.Grant, now: datetime) -> GrantDocument:
         models=list(grant.models),
         endpoints=list(grant.endpoints),
         source_cidrs=list(grant.source_cidrs),
+        may_choose_account=grant.may_choose_account,
         expire_time=iso_time(grant.expire_time) if grant.HasField("expire_time") else None,
         create_time=iso_time(grant.create_time) if grant.HasField("create_time") else None,
         creator=grant.creator,

@@ -27,8 +27,9 @@ from keyvault_svc.domain.upkeep import Upkeep
 from keyvault_svc.domain.verifying import KeyVerifying
 from keyvault_svc.identity.people import PeopleByToken
 from keyvault_svc.key_life import KeyLife
-from keyvault_svc.lease_log import log_settlement
+from keyvault_svc.lease_log import SettlementLog
 from keyvault_svc.limits.in_process_ledger import InProcessLedger
+from keyvault_svc.price_file import load_prices
 from keyvault_svc.rewrap_command import RewrapOptions, rewrap
 from keyvault_svc.rpc.access_policy import GATEWAY_PORT, OWNER_PORT
 from keyvault_svc.rpc.error_status import ERROR_DOMAIN, ERROR_STATUS
@@ -101,10 +102,12 @@ async def serve(settings: Settings) -> None:
 
     Raises:
         TLSFilesError: The certificate cannot be used.
+        SettingsError: The file of prices cannot be used.
         RuntimeError: An address cannot be listened on.
     """
     configure_logging(_SERVICE)
     clock = SystemClock()
+    log = SettlementLog(load_prices(settings.prices_file))
     async with AsyncExitStack() as stack:
         watcher = TLSFilesWatcher(TLSFiles(**settings.tls.model_dump()), clock)
         health = HealthServer(settings.health_address)
@@ -133,14 +136,14 @@ async def serve(settings: Settings) -> None:
         )
         ports = [
             _owner_port(settings, watcher, people, life, clock),
-            _gateway_port(settings, watcher, leasing, life.verifying),
+            _gateway_port(settings, watcher, leasing, life.verifying, log),
         ]
         stack.push_async_callback(stop_together, ports, settings.drain_seconds)
         for port in ports:
             await port.start()
         stack.push_async_callback(health.drain)
         for task in (
-            _log_unsettled(ledger, clock),
+            _log_unsettled(ledger, log, clock),
             _tidy(life.upkeep),
             follow_readiness(
                 health, (*_OWNER_SERVICES, *_GATEWAY_SERVICES), lambda: session.is_ready
@@ -186,7 +189,11 @@ def _owner_port(
 
 
 def _gateway_port(
-    settings: Settings, watcher: TLSFilesWatcher, leasing: KeyLeasing, verifying: KeyVerifying
+    settings: Settings,
+    watcher: TLSFilesWatcher,
+    leasing: KeyLeasing,
+    verifying: KeyVerifying,
+    log: SettlementLog,
 ) -> ServingPort:
     gateways = frozenset(settings.gateways)
 
@@ -194,7 +201,7 @@ def _gateway_port(
         return frozenset({GATEWAY}) if str(spiffe_id) in gateways else frozenset()
 
     def register(server: grpc.aio.Server) -> None:
-        add_KeyLeaseServiceServicer_to_server(KeyLeaseServicer(leasing), server)
+        add_KeyLeaseServiceServicer_to_server(KeyLeaseServicer(leasing, log), server)
         add_KeyVerificationServiceServicer_to_server(KeyVerificationServicer(verifying), server)
 
     def build(address: str) -> tuple[grpc.aio.Server, int]:
@@ -216,11 +223,11 @@ def _gateway_port(
     return ServingPort(build, settings.gateway_address)
 
 
-async def _log_unsettled(ledger: InProcessLedger, clock: Clock) -> None:
+async def _log_unsettled(ledger: InProcessLedger, log: SettlementLog, clock: Clock) -> None:
     """Settle leases that nobody settled in time, and log them."""
     while True:
         for settlement in ledger.expire(clock.now()):
-            log_settlement(settlement)
+            log.write(settlement)
         await asyncio.sleep(_EXPIRY_SECONDS)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -38,6 +39,9 @@ class PeopleSettings(IssuerSettings):
     groups_claim: str = "groups"
 
 
+_BaseURL = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$", max_length=256)]
+
+
 class HandoffKind(StrEnum):
     """How leases carry the sealed key."""
 
@@ -60,6 +64,12 @@ class KeySettings(BaseModel):
     """Refuse a plaintext that another owner has in custody. Otherwise only security is told."""
     handoff: HandoffKind = HandoffKind.INLINE
     """`wrapped`: every lease is wrapped, not only those of keys of high assurance."""
+    base_urls: tuple[_BaseURL, ...] = (
+        "https://api.openai.com/v1",
+        "https://us.api.openai.com/v1",
+        "https://eu.api.openai.com/v1",
+    )
+    """Where at OpenAI an owner may have a key used; the gateways must allow it, too."""
 
     def policy(self) -> KeyPolicy:
         """Return them as the rules know them."""
@@ -68,6 +78,7 @@ class KeySettings(BaseModel):
             max_age=_days(self.max_age_days),
             overlap=timedelta(seconds=self.overlap_seconds),
             are_shared_keys_refused=self.refuse_shared,
+            base_urls=frozenset(self.base_urls),
         )
 
 
@@ -117,8 +128,10 @@ class Settings(ServiceSettings):
     app_issuers: AppIssuers = ()
     """Issuers of apps' own tokens, which gateways pass on as proof."""
     lease_seconds: Annotated[int, Field(ge=1, le=MAX_LEASE_SECONDS)] = DEFAULT_LEASE_SECONDS
-    settle_within_seconds: Annotated[int, Field(ge=1, le=7200)] = 960
-    """How long a lease may stay unsettled: the gateway's longest request, and a minute."""
+    settle_within_seconds: Annotated[int, Field(ge=1, le=7200)] = 4200
+    """How long a lease may stay unsettled: the gateway's longest WebSocket, and some."""
+    prices_file: Path | None = None
+    """What models cost; by default a list that comes along."""
     max_deadline_seconds: Annotated[float, Field(gt=0, le=300)] = 60
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 10
     """How long calls in flight may take to end when the service stops."""

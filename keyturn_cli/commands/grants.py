@@ -59,6 +59,11 @@ def grants_group() -> None:
     help="When the grant ends: 30d, 12h, or a time such as 2027-01-01T00:00:00Z. "
     "Without it: when it is revoked.",
 )
+@click.option(
+    "--may-choose-account",
+    is_flag=True,
+    help="Let the app name OpenAI's organisation and project by header.",
+)
 @json_option
 @timeout_option()
 def add(  # noqa: PLR0913 - one parameter per option, as click wants it
@@ -69,13 +74,20 @@ def add(  # noqa: PLR0913 - one parameter per option, as click wants it
     endpoints: tuple[str, ...],
     source_cidrs: tuple[str, ...],
     expires: str | None,
+    may_choose_account: bool,
     as_json: bool,
     timeout_seconds: float,
 ) -> None:
     """Consent that one app may use KEY."""
     session = OwnerSession()
     full_name = session.full_name(key)
-    grant = grant_pb.Grant(app=app, models=models, endpoints=endpoints, source_cidrs=source_cidrs)
+    grant = grant_pb.Grant(
+        app=app,
+        models=models,
+        endpoints=endpoints,
+        source_cidrs=source_cidrs,
+        may_choose_account=may_choose_account,
+    )
     expire_time = session.expiry(expires)
     if expire_time is not None:
         grant.expire_time.FromDatetime(expire_time)

@@ -56,6 +56,12 @@ _assurance_option = click.option(
     help="high: Vault itself enforces that each hand-off to a gateway is used once and in time. "
     "It costs each request some milliseconds.",
 )
+_base_url_option = click.option(
+    "--base-url",
+    metavar="URL",
+    help="Where at OpenAI the key is used, such as https://eu.api.openai.com/v1; the deployment "
+    "must allow it. default: wherever it says.",
+)
 
 
 @click.group("keys")
@@ -77,12 +83,14 @@ def keys_group() -> None:
         "keyturn keys add openai",
         "pass show openai-key | keyturn keys add openai --expires 90d",
         "keyturn keys add teams/payments/keys/openai --assurance high --no-wait",
+        "keyturn keys add openai-eu --base-url https://eu.api.openai.com/v1",
     ),
 )
 @click.argument("name")
 @stdin_option
 @_expires_option
 @_assurance_option
+@_base_url_option
 @wait_options
 @json_option
 @timeout_option()
@@ -92,6 +100,7 @@ def add(  # noqa: PLR0913 - one parameter per option, as click wants it
     from_stdin: bool,
     expires: str | None,
     assurance: str | None,
+    base_url: str | None,
     wait_seconds: float,
     is_not_waiting: bool,
     as_json: bool,
@@ -106,7 +115,13 @@ def add(  # noqa: PLR0913 - one parameter per option, as click wants it
     have_verified(
         session,
         patience_of(wait_seconds, timeout_seconds, is_not_waiting=is_not_waiting, as_json=as_json),
-        lambda api: api.create_key(full_name, api_key, expire_time=expire_time, assurance=chosen),
+        lambda api: api.create_key(
+            full_name,
+            api_key,
+            expire_time=expire_time,
+            assurance=chosen,
+            base_url=_base_url(base_url),
+        ),
         "Added {name}, version {version}.",
     )
 
@@ -163,6 +178,7 @@ def show(name: str, *, as_json: bool, timeout_seconds: float) -> None:
 @_expires_option
 @click.option("--never-expires", is_flag=True, help="Take the key's expiry away.")
 @_assurance_option
+@_base_url_option
 @json_option
 @timeout_option()
 def set_(
@@ -171,25 +187,28 @@ def set_(
     expires: str | None,
     never_expires: bool,
     assurance: str | None,
+    base_url: str | None,
     as_json: bool,
     timeout_seconds: float,
 ) -> None:
-    """Change a key's expiry or assurance."""
+    """Change a key's expiry, assurance, or where at OpenAI it is used."""
     if expires is not None and never_expires:
         raise click.UsageError("Give --expires or --never-expires, not both.")
     session = OwnerSession()
-    changed = key_pb.Key(name=session.full_name(name))
-    fields = []
+    changed = key_pb.Key(name=session.full_name(name), base_url=_base_url(base_url))
     expire_time = session.expiry(expires)
-    if expire_time is not None or never_expires:
-        fields.append("expire_time")
     if expire_time is not None:
         changed.expire_time.FromDatetime(expire_time)
     if assurance is not None:
-        fields.append("assurance")
         changed.assurance = _ASSURANCES[assurance]
+    given = {
+        "expire_time": expire_time is not None or never_expires,
+        "assurance": assurance is not None,
+        "base_url": base_url is not None,
+    }
+    fields = [field for field, is_given in given.items() if is_given]
     if not fields:
-        raise click.UsageError("Give --expires, --never-expires or --assurance.")
+        raise click.UsageError("Give --expires, --never-expires, --assurance or --base-url.")
     key = session.call(timeout_seconds, lambda api: api.update_key(changed, fields))
     document = key_document(key)
     if as_json:
@@ -222,6 +241,10 @@ def delete(name: str, *, is_confirmed: bool, as_json: bool, timeout_seconds: flo
     else:
         click.echo(proof_words(proof))
         say("It stays valid at OpenAI: revoke it there.")
+
+
+def _base_url(option: str | None) -> str:
+    return "" if option in {None, "default"} else str(option)
 
 
 for _command in (rotate, undo_rotation, verify, disable, enable):

@@ -23,7 +23,7 @@ from keyturn_cli.local.status import StackStatus
 from keyturn_cli.local.upstream import Upstream
 
 _KEY: Final = f"users/{OWNER}/keys/demo"
-_SDK_EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "openai_sdk.py"
+_SDK_EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "python-openai" / "chat.py"
 _STEP_SECONDS: Final = 60.0
 _MARK: Final = "demo"  # file that a demo leaves in its folder, so that the next may empty it
 
@@ -129,7 +129,7 @@ class _Demo:
         self._show([*self._command(), *arguments], stdin, environment or {}, expected)
 
     def _sdk(self, question: str) -> None:
-        click.echo(f'$ python examples/openai_sdk.py "{question}"')
+        click.echo(f'$ python examples/python-openai/chat.py "{question}"')
         variables = read_env_file(self._stack.layout.client_env) | {"KEYTURN_KEY": _KEY}
         self._show([sys.executable, str(_SDK_EXAMPLE), question], b"", variables, ExitCode.OK)
 

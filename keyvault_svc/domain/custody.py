@@ -60,6 +60,7 @@ class KeyCustody:
         *,
         expire_time: datetime | None = None,
         assurance: KeyAssurance = KeyAssurance.STANDARD,
+        base_url: str = "",
     ) -> KeyRecord:
         """Take a new key into custody, and have it verified.
 
@@ -73,10 +74,12 @@ class KeyCustody:
             KeyExistsError: There is a key of this name, or its deletion broke off within a minute.
             TooManyKeysError: The owner holds `MAX_KEYS`.
             KeyDuplicateError: The plaintext is in custody already.
-            InvalidFieldError: The expiry is not in the future.
+            InvalidFieldError: The expiry is not in the future, or the deployment does not allow
+                the base URL.
         """
         person.must_act_for(name.owner)
         self._must_be_future(expire_time)
+        self._policy.must_allow(base_url, "base_url")
         tags = AuditTags(request_id, str(name))
         ids = await self._store.list_ids(name.owner, request_id)  # (1)
         if name.key_id in ids and not await self._records.is_free(name, tags):
@@ -92,6 +95,7 @@ class KeyCustody:
             self._clock.now(),
             expire_time=expire_time,
             assurance=assurance,
+            base_url=base_url,
         )
         try:
             record = await self._store.write(record, tags)  # (3)
@@ -226,6 +230,7 @@ class KeyCustody:
         expire_time: datetime | None = None,
         sets_expire_time: bool = False,
         assurance: KeyAssurance | None = None,
+        base_url: str | None = None,
     ) -> KeyRecord:
         """Change what an owner may decide about a key.
 
@@ -236,19 +241,24 @@ class KeyCustody:
             expire_time: The new expiry; None for never. Taken where *sets_expire_time*.
             sets_expire_time: Whether to change the expiry.
             assurance: The new assurance; None to leave it.
+            base_url: Where at OpenAI the key is used from now on; None to leave it.
 
         Raises:
             NotTheOwnerError: The person does not act for the owner.
             KeyNotFoundError: There is no key of this name.
             KeyStateConflictError: The key is being deleted.
             KeyChangedMeanwhileError: Other writers did not let this one through.
-            InvalidFieldError: The expiry is not in the future.
+            InvalidFieldError: The expiry is not in the future, or the deployment does not allow
+                the base URL.
         """
         self._must_be_future(expire_time, "key.expire_time")
+        self._policy.must_allow(base_url or "", "key.base_url")
 
         def updated(record: KeyRecord) -> KeyRecord:
             if sets_expire_time:
                 record = record.expiring(expire_time)
+            if base_url is not None:
+                record = record.moved(base_url)
             return record if assurance is None else record.handed_over(assurance)
 
         return await self._owner_change(person, name, request_id, updated)

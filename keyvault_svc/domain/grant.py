@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
@@ -20,14 +20,24 @@ _MODEL: Final = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._:/-]{0,127})?\*?")
 _ENDPOINT: Final = re.compile(r"[a-z0-9][a-z0-9_-]*(?:/[A-Za-z0-9_-]+)*")
 _MAX_ENDPOINT: Final = 256  # characters
 
-# Endpoints whose requests run no model. A body for any other that names none cannot slip past a
-# grant that limits models, be the endpoint one that nobody knew when this was written.
+# Where a request names no model, the endpoint alone decides. A body that names none passes a grant
+# that limits models only here: it cannot slip past at an endpoint that nobody knew when this was
+# written.
 _ENDPOINTS_WITHOUT_A_MODEL: Final = (
     "containers",
     "conversations",
     "files",
     "uploads",
     "vector_stores",
+)
+# And where a file, or an object of before, names the model that runs: any model may. A grant that
+# limits models allows these only where it names them, which `*` does not.
+_ENDPOINTS_OF_UNSEEN_MODELS: Final = (
+    "assistants",
+    "batches",
+    "evals",
+    "fine_tuning",
+    "threads",
 )
 
 # Endpoints that answer with a credential of OpenAI's, with which the app could go on without
@@ -53,6 +63,7 @@ class GrantTerms:
             those that answer with a credential, which must be named.
         source_cidrs: Networks to call from; empty for anywhere.
         expire_time: When it ends by itself; None for never.
+        may_choose_account: Whether the app may name OpenAI's organisation and project.
     """
 
     app: SpiffeId
@@ -60,6 +71,7 @@ class GrantTerms:
     endpoints: tuple[str, ...]
     source_cidrs: tuple[IPv4Network | IPv6Network, ...] = ()
     expire_time: datetime | None = None
+    may_choose_account: bool = False
 
     @classmethod
     def parse(
@@ -70,6 +82,7 @@ class GrantTerms:
         endpoints: Sequence[str],
         source_cidrs: Sequence[str],
         expire_time: datetime | None,
+        may_choose_account: bool = False,
     ) -> Self:
         """Check terms that come from outside.
 
@@ -82,6 +95,7 @@ class GrantTerms:
             _parse_entries("grant.endpoints", endpoints, _ENDPOINT),
             _parse_cidrs(source_cidrs),
             expire_time,
+            may_choose_account,
         )
 
     @property
@@ -98,18 +112,15 @@ class GrantTerms:
         """Tell whether *endpoint*, a path after `/v1/`, may be called."""
         if endpoint in _CREDENTIAL_ENDPOINTS:
             return endpoint in self.endpoints
-        return any(
-            entry in {EVERYTHING, endpoint} or endpoint.startswith(entry + "/")
-            for entry in self.endpoints
-        )
+        return EVERYTHING in self.endpoints or _covers(self.endpoints, endpoint)
 
     def allow_model(self, model: str, endpoint: str) -> bool:
         """Tell whether *model* may be used at *endpoint*; empty for a body that names none."""
         if EVERYTHING in self.models:
             return True
         if not model:
-            return any(
-                endpoint == e or endpoint.startswith(e + "/") for e in _ENDPOINTS_WITHOUT_A_MODEL
+            return _covers(_ENDPOINTS_WITHOUT_A_MODEL, endpoint) or (
+                _covers(_ENDPOINTS_OF_UNSEEN_MODELS, endpoint) and _covers(self.endpoints, endpoint)
             )
         return any(
             model.startswith(entry[:-1]) if entry.endswith("*") else model == entry
@@ -141,6 +152,10 @@ class Grant:
         if self.revoke_time is not None:
             return self
         return replace(self, revoke_time=now, revoker=revoker)
+
+
+def _covers(paths: Iterable[str], endpoint: str) -> bool:
+    return any(endpoint == path or endpoint.startswith(path + "/") for path in paths)
 
 
 def _parse_app(app: str) -> SpiffeId:

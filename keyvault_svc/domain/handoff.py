@@ -61,5 +61,12 @@ class Handoff:
             token = await self._wrapper.wrap(ciphertext, tags, self._lease_seconds)
             ciphertext = ""
         return Lease(
-            tags.lease_id, record.name, version.number, grant_id, expire_time, ciphertext, token
+            tags.lease_id,
+            record.name,
+            version.number,
+            grant_id,
+            expire_time,
+            ciphertext,
+            token,
+            record.base_url,
         )

@@ -33,6 +33,7 @@ class KeyRecord:
         incoming: The version that a rotation under way brings.
         retiring: The version that the last rotation replaced, until its `destroy_time`.
         expire_time: When the owner wants the key to stop serving; None for never.
+        base_url: Where at OpenAI the key is used; empty for the deployment's default.
         revision: Version of the stored record, for check-and-set; 0 for one not stored yet.
     """
 
@@ -46,6 +47,7 @@ class KeyRecord:
     expire_time: datetime | None = None
     assurance: KeyAssurance = KeyAssurance.STANDARD
     grants: tuple[Grant, ...] = ()
+    base_url: str = ""
     revision: int = 0
 
     @classmethod
@@ -58,10 +60,18 @@ class KeyRecord:
         *,
         expire_time: datetime | None = None,
         assurance: KeyAssurance = KeyAssurance.STANDARD,
+        base_url: str = "",
     ) -> Self:
         """Return the record of a key that has just gone in."""
-        current = KeyVersion.arriving(1, sealed, now)
-        return cls(name, creator, now, current, expire_time=expire_time, assurance=assurance)
+        return cls(
+            name,
+            creator,
+            now,
+            KeyVersion.arriving(1, sealed, now),
+            expire_time=expire_time,
+            assurance=assurance,
+            base_url=base_url,
+        )
 
     @property
     def state(self) -> KeyState:
@@ -246,6 +256,22 @@ class KeyRecord:
         """
         self._must_live()
         return replace(self, assurance=assurance)
+
+    def moved(self, base_url: str) -> KeyRecord:
+        """Return the record for another place at OpenAI, where it waits for its verification.
+
+        Raises:
+            KeyStateConflictError: The key is being deleted.
+        """
+        self._must_live()
+        if base_url == self.base_url:
+            return self
+        current = self.current
+        if self.state is not KeyState.DISABLED:
+            current = current.after(KeyEvent.DISABLED).after(KeyEvent.ENABLED)
+        retiring = self.retiring and replace(self.retiring, verification=None)
+        current = replace(current, verification=None)
+        return replace(self, base_url=base_url, current=current, retiring=retiring)
 
     def deleted(self, now: datetime) -> KeyRecord:
         """Return the record without any plaintext or grant: what is left says it shall go."""

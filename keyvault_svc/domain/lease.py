@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
@@ -26,6 +26,7 @@ from keyvault_svc.domain.grant import Grant
 from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.names import KeyName
+from keyvault_svc.domain.usage import Usage, UsageSource
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import ServiceError
 from svc_runtime.spiffe_id import SpiffeId
@@ -49,9 +50,10 @@ class LeaseRequest:
     """What a gateway asks for on an app's behalf.
 
     Attributes:
+        method: HTTP method, or `WEBSOCKET`.
         endpoint: OpenAI path after `/v1/`, without query.
         model: The model named by the request; empty for none.
-        body_sha256: SHA-256 of the request body, 32 bytes.
+        body_sha256: SHA-256 of the request body; empty when nobody has seen its end yet.
         token_bound: The most tokens that the request can cost; 0 for not bounded.
         app_token: The app's own bearer token, if it sent one.
         more_models: Other models that it names, such as those of its tools.
@@ -60,6 +62,7 @@ class LeaseRequest:
     request_id: str
     key: KeyName
     app: SpiffeId
+    method: str
     endpoint: str
     model: str
     source_ip: IPv4Address | IPv6Address
@@ -85,6 +88,8 @@ class Lease:
         ciphertext: The sealed key; only a gateway's Vault identity can open it. Empty when it is
             wrapped.
         wrapping_token: What Vault exchanges for the sealed key, once; None when it is inline.
+        base_url: Where at OpenAI the key is used; empty for the gateway's default.
+        may_choose_account: Whether the app may name OpenAI's organisation and project.
     """
 
     lease_id: str
@@ -94,6 +99,8 @@ class Lease:
     expire_time: datetime
     ciphertext: str = field(repr=False)
     wrapping_token: SecretBytes | None = None
+    base_url: str = ""
+    may_choose_account: bool = False
 
 
 class LeaseOutcome(StrEnum):
@@ -112,8 +119,8 @@ class LeaseSettlement:
     """What became of one lease.
 
     Attributes:
-        input_tokens: Prompt tokens as OpenAI reported them, or the reservation when unsettled.
         http_status: OpenAI's answer; 0 for none.
+        body_sha256: Of a body that was streamed, once all of it had passed; else empty.
     """
 
     lease_id: str
@@ -122,10 +129,30 @@ class LeaseSettlement:
     grant: str
     app: str
     outcome: LeaseOutcome
-    input_tokens: int = 0
-    output_tokens: int = 0
+    usage: Usage = field(default_factory=Usage)
     http_status: int = 0
     openai_request_id: str = ""
+    body_sha256: bytes = b""
+
+    @property
+    def has_taken_something(self) -> bool:
+        """Whether OpenAI may have done work that it has not told of."""
+        return self.outcome is LeaseOutcome.CANCELLED or (
+            self.outcome is LeaseOutcome.UPSTREAM_FAILED and self.http_status > 0
+        )
+
+    def completed(self, reservation: Usage) -> LeaseSettlement:
+        """Return the settlement with what the lease was given for, where nothing better is known.
+
+        Args:
+            reservation: The bound of the request, and the model that it named.
+        """
+        usage = self.usage
+        if usage.source is UsageSource.NONE and self.has_taken_something:
+            usage = replace(reservation, subject=usage.subject, model=usage.model)
+        if not usage.model:
+            usage = replace(usage, model=reservation.model)
+        return replace(self, usage=usage)
 
 
 def decide(record: KeyRecord, request: LeaseRequest, now: datetime) -> Grant:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 
 from keyvault_svc.domain.errors import AppProofInvalidError, NotGrantedError
 from keyvault_svc.domain.handoff import Handoff
@@ -61,7 +62,10 @@ class KeyLeasing:
         if record is None:
             raise NotGrantedError
         grant = decide(record, request, self._clock.now())  # (3)
-        lease = await self._handoff.lease(record, record.current, tags, grant.grant_id)
+        lease = replace(
+            await self._handoff.lease(record, record.current, tags, grant.grant_id),
+            may_choose_account=grant.terms.may_choose_account,
+        )
         self._ledger.open(lease, request)  # (4)
         return lease
 
@@ -76,7 +80,8 @@ class KeyLeasing:
         Returns:
             The settlements that counted, and how many were repetitions.
         """
-        counted = [settlement for settlement in settlements if self._ledger.settle(settlement)]
+        settled = [self._ledger.settle(settlement) for settlement in settlements]
+        counted = [settlement for settlement in settled if settlement is not None]
         refused = {s.key for s in counted if s.outcome is LeaseOutcome.KEY_REJECTED}
         for key in sorted(refused):
             try:

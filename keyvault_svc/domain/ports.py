@@ -225,11 +225,12 @@ class LeaseLedger(Protocol):
     def open(self, lease: Lease, request: LeaseRequest) -> None:
         """Record that *lease* was given."""
 
-    def settle(self, settlement: LeaseSettlement) -> bool:
+    def settle(self, settlement: LeaseSettlement) -> LeaseSettlement | None:
         """Record what became of a lease.
 
         Returns:
-            Whether it counted: False when the lease had been settled.
+            The settlement, completed by what the lease was given for; None when it does not count,
+            because the lease had been settled.
         """
 
     def expire(self, now: datetime) -> list[LeaseSettlement]:

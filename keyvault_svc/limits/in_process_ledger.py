@@ -13,6 +13,7 @@ from typing import Final
 
 from keyvault_svc.domain.lease import Lease, LeaseOutcome, LeaseRequest, LeaseSettlement
 from keyvault_svc.domain.names import GrantName
+from keyvault_svc.domain.usage import Usage, UsageSource
 from svc_runtime.clock import Clock
 
 # Settled ids are remembered to recognise repetitions. A gateway repeats a batch within seconds.
@@ -46,21 +47,25 @@ class InProcessLedger:
             str(GrantName(lease.key, lease.grant_id)),
             str(request.app),
             LeaseOutcome.UNSETTLED,
-            input_tokens=request.token_bound,
+            Usage(request.token_bound, model=request.model, source=UsageSource.RESERVED),
         )
         self._open[lease.lease_id] = _OpenLease(
             self._clock.now() + self._settle_within, reservation
         )
 
-    def settle(self, settlement: LeaseSettlement) -> bool:
-        """Record what became of a lease; False when it had been settled."""
+    def settle(self, settlement: LeaseSettlement) -> LeaseSettlement | None:
+        """Record what became of a lease; None when it had been settled.
+
+        Returns:
+            The settlement, with what the lease was given for where the gateway knew no better.
+        """
         if settlement.lease_id in self._settled:
-            return False
-        self._open.pop(settlement.lease_id, None)
+            return None
+        lease = self._open.pop(settlement.lease_id, None)
         self._settled[settlement.lease_id] = None
         if len(self._settled) > _REMEMBERED:
             del self._settled[next(iter(self._settled))]
-        return True
+        return settlement if lease is None else settlement.completed(lease.reservation.usage)
 
     def expire(self, now: datetime) -> list[LeaseSettlement]:
         """Settle at their reservation the leases that nobody settled in time."""
@@ -69,4 +74,5 @@ class InProcessLedger:
             if lease.settle_by > now:
                 break
             expired.append(lease.reservation)
-        return [reservation for reservation in expired if self.settle(reservation)]
+        settled = (self.settle(reservation) for reservation in expired)
+        return [reservation for reservation in settled if reservation is not None]

@@ -23,6 +23,7 @@ def grant_terms(message: grant_pb.Grant) -> GrantTerms:
         endpoints=message.endpoints,
         source_cidrs=message.source_cidrs,
         expire_time=expire_time,
+        may_choose_account=message.may_choose_account,
     )
 
 
@@ -40,4 +41,5 @@ def grant_message(key: KeyName, grant: Grant) -> grant_pb.Grant:
         creator=grant.creator,
         revoke_time=optional_timestamp(grant.revoke_time),
         revoker=grant.revoker,
+        may_choose_account=terms.may_choose_account,
     )

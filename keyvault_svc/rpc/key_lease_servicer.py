@@ -10,7 +10,7 @@ from keyturn.keyvault.v1.key_lease_service_pb2_grpc import KeyLeaseServiceServic
 from keyvault_svc.domain.lease import Lease, LeaseRequest
 from keyvault_svc.domain.leasing import KeyLeasing
 from keyvault_svc.domain.names import GrantName
-from keyvault_svc.lease_log import log_settlement
+from keyvault_svc.lease_log import SettlementLog
 from keyvault_svc.rpc.lease_messages import lease_message, lease_request, settlements
 from svc_runtime.authentication import ServicerContext
 from svc_runtime.call_context import annotate, current_call
@@ -23,8 +23,9 @@ _SHARE_OF_DEADLINE: Final = 0.9
 class KeyLeaseServicer(KeyLeaseServiceServicer):
     """KeyLeaseService over `KeyLeasing`."""
 
-    def __init__(self, leasing: KeyLeasing) -> None:
+    def __init__(self, leasing: KeyLeasing, log: SettlementLog) -> None:
         self._leasing = leasing
+        self._log = log
 
     async def AcquireLease(
         self, request: lease_pb.AcquireLeaseRequest, context: ServicerContext
@@ -60,7 +61,7 @@ class KeyLeaseServicer(KeyLeaseServiceServicer):
             settlements(request.settlements), current_call().request_id
         )
         for settlement in counted:
-            log_settlement(settlement)
+            self._log.write(settlement)
         return lease_pb.SettleLeaseResponse(
             settled_count=len(counted), duplicate_count=duplicate_count
         )

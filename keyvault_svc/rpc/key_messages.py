@@ -84,6 +84,7 @@ def key_message(record: KeyRecord, policy: KeyPolicy, now: datetime) -> key_pb.K
         verification=_verification(current.verification),
         incoming=_version(record.incoming),
         retiring=_version(record.retiring),
+        base_url=record.base_url,
     )
 
 

@@ -29,6 +29,8 @@ from svc_runtime.service_error import InvalidFieldError
 
 _EXPIRY: Final = "expire_time"
 _ASSURANCE: Final = "assurance"
+_BASE_URL: Final = "base_url"
+_CHANGEABLE: Final = frozenset({_EXPIRY, _ASSURANCE, _BASE_URL})
 
 
 class KeyServicer(KeyServiceServicer):
@@ -56,6 +58,7 @@ class KeyServicer(KeyServiceServicer):
             current_call().request_id,
             expire_time=expire_time,
             assurance=assurance_of(request.assurance),
+            base_url=request.base_url,
         )
         return key_service_pb.CreateKeyResponse(key=self._message(record))
 
@@ -82,8 +85,10 @@ class KeyServicer(KeyServiceServicer):
         """Change what an owner may decide about a key."""
         del context
         paths = set(request.update_mask.paths)
-        if not paths or not paths <= {_EXPIRY, _ASSURANCE}:
-            raise InvalidFieldError("update_mask", "must name expire_time, assurance, or both")
+        if not paths or not paths <= _CHANGEABLE:
+            raise InvalidFieldError(
+                "update_mask", f"must name some of {', '.join(sorted(_CHANGEABLE))}"
+            )
         name = _key_name(request.key.name, "key.name")
         expire_time = None
         if _EXPIRY in paths and request.key.HasField(_EXPIRY):
@@ -95,6 +100,7 @@ class KeyServicer(KeyServiceServicer):
             expire_time=expire_time,
             sets_expire_time=_EXPIRY in paths,
             assurance=assurance_of(request.key.assurance) if _ASSURANCE in paths else None,
+            base_url=request.key.base_url if _BASE_URL in paths else None,
         )
         return key_service_pb.UpdateKeyResponse(key=self._message(record))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
@@ -10,6 +11,7 @@ from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
 from keyturn.keyvault.v1.lease_pb2 import Lease as Message
 from keyvault_svc.domain.lease import Lease, LeaseOutcome, LeaseRequest, LeaseSettlement
 from keyvault_svc.domain.names import GrantName, KeyName
+from keyvault_svc.domain.usage import Usage, UsageSource
 from keyvault_svc.rpc.times import timestamp
 from svc_runtime.call_context import current_call
 from svc_runtime.secret_bytes import SecretBytes
@@ -22,6 +24,8 @@ _MAX_TEXT: Final = 256  # characters of an endpoint, a model or an id that is on
 _SHA256_BYTES: Final = 32
 _MAX_TOKEN_BYTES: Final = 16 * 1024
 _LEASE_ID_DIGITS: Final = 32
+_METHOD: Final = re.compile(r"[A-Z]{1,16}")
+_MAX_SECONDS: Final = 1e9
 
 _OUTCOME: Final = {
     lease_pb.LEASE_OUTCOME_SERVED: LeaseOutcome.SERVED,
@@ -29,6 +33,12 @@ _OUTCOME: Final = {
     lease_pb.LEASE_OUTCOME_UPSTREAM_FAILED: LeaseOutcome.UPSTREAM_FAILED,
     lease_pb.LEASE_OUTCOME_CANCELLED: LeaseOutcome.CANCELLED,
     lease_pb.LEASE_OUTCOME_UNUSED: LeaseOutcome.UNUSED,
+}
+
+_SOURCE: Final = {
+    lease_pb.USAGE_SOURCE_UNSPECIFIED: UsageSource.NONE,
+    lease_pb.USAGE_SOURCE_REPORTED: UsageSource.REPORTED,
+    lease_pb.USAGE_SOURCE_SEEN: UsageSource.SEEN,
 }
 
 
@@ -39,14 +49,16 @@ def lease_request(message: lease_pb.AcquireLeaseRequest) -> LeaseRequest:
         InvalidFieldError: A field breaks its rule.
     """
     app_token = _take_app_token(message)
-    if len(message.body_sha256) != _SHA256_BYTES:
-        raise InvalidFieldError("body_sha256", "must have 32 bytes")
+    _must_be_sha256("body_sha256", message.body_sha256)
+    if not _METHOD.fullmatch(message.method):
+        raise InvalidFieldError("method", "must be 1 to 16 letters A-Z")
     if not message.endpoint:
         raise InvalidFieldError("endpoint", "must not be empty")
     return LeaseRequest(
         current_call().request_id,
         KeyName.parse(message.key, "key"),
         _app("app", message.app),
+        message.method,
         _text("endpoint", message.endpoint),
         _text("model", message.model),
         _source_ip(message.source_ip),
@@ -72,6 +84,8 @@ def lease_message(lease: Lease) -> Message:
         grant=str(GrantName(lease.key, lease.grant_id)) if lease.grant_id else "",
         expire_time=timestamp(lease.expire_time),
         wrapping_token=lease.wrapping_token.expose() if lease.wrapping_token else b"",
+        base_url=lease.base_url,
+        may_choose_account=lease.may_choose_account,
     )
 
 
@@ -114,11 +128,36 @@ def _settlement(message: lease_pb.LeaseSettlement) -> LeaseSettlement:
         str(grant),
         str(_app("settlements.app", message.app)),
         outcome,
-        message.input_tokens,
-        message.output_tokens,
+        _usage(message.usage),
         message.http_status,
         _text("settlements.openai_request_id", message.openai_request_id),
+        _must_be_sha256("settlements.body_sha256", message.body_sha256),
     )
+
+
+def _usage(message: lease_pb.Usage) -> Usage:
+    source = _SOURCE.get(message.source)
+    if source is None:
+        raise InvalidFieldError("settlements.usage.source", "must be one of the sources")
+    if not 0 <= message.audio_seconds < _MAX_SECONDS:
+        raise InvalidFieldError("settlements.usage.audio_seconds", "must be a length in seconds")
+    return Usage(
+        message.input_tokens,
+        message.output_tokens,
+        message.cached_input_tokens,
+        message.reasoning_tokens,
+        message.audio_seconds,
+        message.images,
+        _text("settlements.usage.model", message.model),
+        _text("settlements.usage.subject", message.subject),
+        source,
+    )
+
+
+def _must_be_sha256(field: str, unverified: bytes) -> bytes:
+    if len(unverified) not in {0, _SHA256_BYTES}:
+        raise InvalidFieldError(field, "must have 32 bytes, or none")
+    return unverified
 
 
 def _take_app_token(message: lease_pb.AcquireLeaseRequest) -> SecretBytes | None:

@@ -40,6 +40,7 @@ class _StoredGrant(_Stored):
     creator: str
     revoke_time: AwareDatetime | None
     revoker: str
+    may_choose_account: bool = False
 
 
 class _StoredVerification(_Stored):
@@ -73,6 +74,7 @@ class _StoredRecord(_Stored):
     expire_time: AwareDatetime | None
     assurance: KeyAssurance
     grants: list[_StoredGrant]
+    base_url: str = ""
 
 
 class _FirstStoredRecord(_Stored):
@@ -110,6 +112,7 @@ def to_stored(record: KeyRecord) -> str:
             "expire_time": _text(record.expire_time),
             "assurance": record.assurance.value,
             "grants": [_grant_to_stored(grant) for grant in record.grants],
+            **({"base_url": record.base_url} if record.base_url else {}),
         }
     )
 
@@ -163,6 +166,7 @@ def _record(name: KeyName, fields: _StoredRecord | _FirstStoredRecord, revision:
         fields.expire_time,
         fields.assurance,
         grants,
+        fields.base_url,
         revision,
     )
 
@@ -216,6 +220,7 @@ def _grant_to_stored(grant: Grant) -> dict[str, object]:
         "creator": grant.creator,
         "revoke_time": _text(grant.revoke_time),
         "revoker": grant.revoker,
+        **({"may_choose_account": True} if grant.terms.may_choose_account else {}),
     }
 
 
@@ -226,6 +231,7 @@ def _grant_from_stored(grant: _StoredGrant) -> Grant:
         tuple(grant.endpoints),
         tuple(ip_network(cidr) for cidr in grant.source_cidrs),
         grant.expire_time,
+        grant.may_choose_account,
     )
     return Grant(
         grant.grant_id, terms, grant.create_time, grant.creator, grant.revoke_time, grant.revoker

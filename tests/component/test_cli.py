@@ -78,6 +78,7 @@ def test_records_are_json_with_stable_names_for_programs(run: Run) -> None:
         "expire_time": None,
         "rotate_due_time": None,
         "assurance": "standard",
+        "base_url": None,
         "verification": {"outcome": "verified", "verify_time": "2026-01-02T04:04:05Z"},
         "incoming": None,
         "retiring": None,

@@ -12,6 +12,7 @@ from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.key_version import KeyVersion, SealedKey, Verification, VerificationOutcome
 from keyvault_svc.domain.lease import LeaseRequest
 from keyvault_svc.domain.names import KeyName
+from keyvault_svc.domain.usage import Usage, UsageSource
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.spiffe_id import SpiffeId
 from tests.fakes.fake_clock import START
@@ -93,5 +94,18 @@ def make_request(
 ) -> LeaseRequest:
     """Return what a gateway asks for."""
     return LeaseRequest(
-        "request-0001", key, app, endpoint, model, ip_address(source_ip), b"\0" * 32, 100, app_token
+        "request-0001",
+        key,
+        app,
+        "POST",
+        endpoint,
+        model,
+        ip_address(source_ip),
+        b"\0" * 32,
+        100,
+        app_token,
     )
+
+
+RESERVATION = Usage(100, model="gpt-4o", source=UsageSource.RESERVED)
+"""What `make_request` is settled at when nobody knows better."""

@@ -12,6 +12,7 @@ from keyvault_svc.settings import HandoffKind, Settings
 from svc_runtime.settings_models import SettingsError
 
 GATEWAY = "spiffe://example.org/svc/gateway-svc"
+OPENAI = frozenset(f"https://{host}.openai.com/v1" for host in ("api", "us.api", "eu.api"))
 REQUIRED = """
 owner_address = "127.0.0.1:8443"
 gateway_address = "127.0.0.1:8444"
@@ -61,7 +62,7 @@ def test_what_is_not_set_has_a_safe_default(tmp_path: Path) -> None:
 def test_keys_have_the_rules_of_the_domain_unless_others_are_set(tmp_path: Path) -> None:
     settings = _load(tmp_path)
 
-    assert settings.keys.policy() == KeyPolicy()
+    assert settings.keys.policy() == KeyPolicy(base_urls=OPENAI)
     assert settings.keys.handoff is HandoffKind.INLINE
     assert settings.retention.policy() == RetentionPolicy()
 
@@ -85,6 +86,7 @@ vault_backup_days = 30
         max_age=timedelta(days=365),
         overlap=timedelta(),
         are_shared_keys_refused=True,
+        base_urls=OPENAI,
     )
     assert settings.keys.handoff is HandoffKind.WRAPPED
     assert settings.retention.policy() == RetentionPolicy(vault_backups=timedelta(days=30))

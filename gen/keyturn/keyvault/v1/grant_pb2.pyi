@@ -38,6 +38,7 @@ class Grant(_message.Message):
     CREATOR_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
     REVOKER_FIELD_NUMBER: _builtins.int
+    MAY_CHOOSE_ACCOUNT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `{key name}/grants/{grant}`. Output only."""
     app: _builtins.str
@@ -46,21 +47,28 @@ class Grant(_message.Message):
     """Who gave the consent: the verified name of the person. Output only."""
     revoker: _builtins.str
     """Who withdrew the consent. Output only."""
+    may_choose_account: _builtins.bool
+    """Whether the app may name OpenAI's organisation and project by the headers
+    `openai-organization` and `openai-project`. Without it, the key decides.
+    """
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Models that the app may name: exact names, or prefixes that end in `*`; a single `*` is every
-        model. Every model that a body names must be covered, at any depth; a body that names none is
-        allowed for `containers`, `conversations`, `files`, `uploads` and `vector_stores` only, unless
-        every model is. 1 to 100 entries. Required: an empty list is refused, so that "everything" is
-        said aloud.
+        model. Every model that a request names must be covered, at any depth of its body. A request
+        with a body that names none, and a WebSocket that names none, is allowed where the endpoint
+        alone decides: at `containers`, `conversations`, `files`, `uploads` and `vector_stores`; and at
+        `assistants`, `batches`, `evals`, `fine_tuning` and `threads`, where a file or an earlier object
+        names the model, if `endpoints` names them. 1 to 100 entries. Required: an empty list is
+        refused, so that "everything" is said aloud.
         """
 
     @_builtins.property
     def endpoints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Endpoints that the app may call, as the path after `/v1/`: `chat/completions`. An entry covers
-        the paths below it, with every HTTP method, DELETE included; a single `*` is every endpoint, except those that answer with a credential
-        of OpenAI's (`realtime/client_secrets`, `realtime/sessions`, `realtime/transcription_sessions`,
-        `chatkit/sessions`), which must be named. 1 to 100 entries. Required.
+        the paths below it, with every HTTP method, DELETE included; a single `*` is every endpoint,
+        except those that answer with a credential of OpenAI's (`realtime/client_secrets`,
+        `realtime/sessions`, `realtime/transcription_sessions`, `chatkit/sessions`), which must be
+        named. 1 to 100 entries. Required.
         """
 
     @_builtins.property
@@ -94,10 +102,11 @@ class Grant(_message.Message):
         creator: _builtins.str = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
         revoker: _builtins.str = ...,
+        may_choose_account: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "revoke_time", b"revoke_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "create_time", b"create_time", "creator", b"creator", "endpoints", b"endpoints", "expire_time", b"expire_time", "models", b"models", "name", b"name", "revoke_time", b"revoke_time", "revoker", b"revoker", "source_cidrs", b"source_cidrs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "create_time", b"create_time", "creator", b"creator", "endpoints", b"endpoints", "expire_time", b"expire_time", "may_choose_account", b"may_choose_account", "models", b"models", "name", b"name", "revoke_time", b"revoke_time", "revoker", b"revoker", "source_cidrs", b"source_cidrs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

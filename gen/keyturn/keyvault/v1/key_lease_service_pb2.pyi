@@ -20,6 +20,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _UsageSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UsageSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UsageSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    USAGE_SOURCE_UNSPECIFIED: _UsageSource.ValueType  # 0
+    """There are none."""
+    USAGE_SOURCE_REPORTED: _UsageSource.ValueType  # 1
+    """OpenAI reported them."""
+    USAGE_SOURCE_SEEN: _UsageSource.ValueType  # 2
+    """Counted in a stream that broke off before OpenAI reported."""
+
+class UsageSource(_UsageSource, metaclass=_UsageSourceEnumTypeWrapper):
+    """Where the figures of a usage come from."""
+
+USAGE_SOURCE_UNSPECIFIED: UsageSource.ValueType  # 0
+"""There are none."""
+USAGE_SOURCE_REPORTED: UsageSource.ValueType  # 1
+"""OpenAI reported them."""
+USAGE_SOURCE_SEEN: UsageSource.ValueType  # 2
+"""Counted in a stream that broke off before OpenAI reported."""
+Global___UsageSource: _TypeAlias = UsageSource  # noqa: Y015
+
 class _LeaseOutcome:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -71,6 +95,7 @@ class AcquireLeaseRequest(_message.Message):
     BODY_SHA256_FIELD_NUMBER: _builtins.int
     TOKEN_BOUND_FIELD_NUMBER: _builtins.int
     MORE_MODELS_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Name of the key. Required."""
     app: _builtins.str
@@ -86,9 +111,13 @@ class AcquireLeaseRequest(_message.Message):
     source_ip: _builtins.str
     """Address that the app called from, IPv4 or IPv6, without port. Required."""
     body_sha256: _builtins.bytes
-    """SHA-256 of the request body, 32 bytes. Required."""
+    """SHA-256 of the request body, 32 bytes. Empty for a body that is streamed, whose end nobody has
+    seen yet, and for a WebSocket.
+    """
     token_bound: _builtins.int
     """The most tokens that the request can cost, prompt and answer; 0 when it is not bounded."""
+    method: _builtins.str
+    """HTTP method of the request, or `WEBSOCKET`: 1 to 16 letters A-Z. Required."""
     @_builtins.property
     def more_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Other models that the request names anywhere in its body, such as those of its tools. Each must
@@ -107,10 +136,11 @@ class AcquireLeaseRequest(_message.Message):
         body_sha256: _builtins.bytes = ...,
         token_bound: _builtins.int = ...,
         more_models: _abc.Iterable[_builtins.str] | None = ...,
+        method: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "app_token", b"app_token", "body_sha256", b"body_sha256", "endpoint", b"endpoint", "key", b"key", "model", b"model", "more_models", b"more_models", "source_ip", b"source_ip", "token_bound", b"token_bound"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "app_token", b"app_token", "body_sha256", b"body_sha256", "endpoint", b"endpoint", "key", b"key", "method", b"method", "model", b"model", "more_models", b"more_models", "source_ip", b"source_ip", "token_bound", b"token_bound"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -176,10 +206,10 @@ class LeaseSettlement(_message.Message):
     GRANT_FIELD_NUMBER: _builtins.int
     APP_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
-    INPUT_TOKENS_FIELD_NUMBER: _builtins.int
-    OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
     HTTP_STATUS_FIELD_NUMBER: _builtins.int
     OPENAI_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    BODY_SHA256_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
     """The lease. Required."""
     request_id: _builtins.str
@@ -192,14 +222,16 @@ class LeaseSettlement(_message.Message):
     """The app, by its SPIFFE ID. Required."""
     outcome: Global___LeaseOutcome.ValueType
     """How the request ended. Required."""
-    input_tokens: _builtins.int
-    """Prompt tokens that OpenAI reported; 0 when it reported none."""
-    output_tokens: _builtins.int
-    """Answer tokens that OpenAI reported; 0 when it reported none."""
     http_status: _builtins.int
     """HTTP status that OpenAI answered with; 0 when there was no answer."""
     openai_request_id: _builtins.str
     """OpenAI's own id of the request (`x-request-id`); empty when there was no answer."""
+    body_sha256: _builtins.bytes
+    """SHA-256 of a body that was streamed, 32 bytes, once all of it has passed; else empty."""
+    @_builtins.property
+    def usage(self) -> Global___Usage:
+        """What the request took, as far as it is known. Absent: nothing is."""
+
     def __init__(
         self,
         *,
@@ -209,18 +241,74 @@ class LeaseSettlement(_message.Message):
         grant: _builtins.str = ...,
         app: _builtins.str = ...,
         outcome: Global___LeaseOutcome.ValueType = ...,
-        input_tokens: _builtins.int = ...,
-        output_tokens: _builtins.int = ...,
+        usage: Global___Usage | None = ...,
         http_status: _builtins.int = ...,
         openai_request_id: _builtins.str = ...,
+        body_sha256: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "grant", b"grant", "http_status", b"http_status", "input_tokens", b"input_tokens", "key", b"key", "lease_id", b"lease_id", "openai_request_id", b"openai_request_id", "outcome", b"outcome", "output_tokens", b"output_tokens", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "body_sha256", b"body_sha256", "grant", b"grant", "http_status", b"http_status", "key", b"key", "lease_id", b"lease_id", "openai_request_id", b"openai_request_id", "outcome", b"outcome", "request_id", b"request_id", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LeaseSettlement: _TypeAlias = LeaseSettlement  # noqa: Y015
+
+@_typing.final
+class Usage(_message.Message):
+    """What one request took."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    CACHED_INPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    REASONING_TOKENS_FIELD_NUMBER: _builtins.int
+    AUDIO_SECONDS_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    input_tokens: _builtins.int
+    """Tokens of the prompt."""
+    output_tokens: _builtins.int
+    """Tokens of the answer."""
+    cached_input_tokens: _builtins.int
+    """Those of the prompt's tokens that OpenAI had in its cache."""
+    reasoning_tokens: _builtins.int
+    """Those of the answer's tokens that the answer does not show."""
+    audio_seconds: _builtins.float
+    """Length of the audio in seconds, where OpenAI bills by that."""
+    images: _builtins.int
+    """How many images were made."""
+    model: _builtins.str
+    """The model as OpenAI named it, of at most 256 characters; empty when it did not."""
+    subject: _builtins.str
+    """Id of OpenAI's object that the usage is of, of at most 256 characters; whoever adds up counts
+    each once. Empty for none.
+    """
+    source: Global___UsageSource.ValueType
+    """Where the figures come from."""
+    def __init__(
+        self,
+        *,
+        input_tokens: _builtins.int = ...,
+        output_tokens: _builtins.int = ...,
+        cached_input_tokens: _builtins.int = ...,
+        reasoning_tokens: _builtins.int = ...,
+        audio_seconds: _builtins.float = ...,
+        images: _builtins.int = ...,
+        model: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        source: Global___UsageSource.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio_seconds", b"audio_seconds", "cached_input_tokens", b"cached_input_tokens", "images", b"images", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens", "reasoning_tokens", b"reasoning_tokens", "source", b"source", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Usage: _TypeAlias = Usage  # noqa: Y015
 
 @_typing.final
 class SettleLeaseResponse(_message.Message):

@@ -147,6 +147,7 @@ class Key(_message.Message):
     VERIFICATION_FIELD_NUMBER: _builtins.int
     INCOMING_FIELD_NUMBER: _builtins.int
     RETIRING_FIELD_NUMBER: _builtins.int
+    BASE_URL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `users/{user}/keys/{key}` or `teams/{team}/keys/{key}`. Output only."""
     state: Global___KeyState.ValueType
@@ -159,6 +160,10 @@ class Key(_message.Message):
     """Who made the record: the verified name of the person. Output only."""
     assurance: Global___KeyAssurance.ValueType
     """How the sealed key is handed to gateways."""
+    base_url: _builtins.str
+    """Where at OpenAI the key is used, such as `https://eu.api.openai.com/v1`: one of the base URLs
+    that the deployment allows. Empty: its default.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the record was made. Output only."""
@@ -207,10 +212,11 @@ class Key(_message.Message):
         verification: Global___KeyVerification | None = ...,
         incoming: Global___KeyVersion | None = ...,
         retiring: Global___KeyVersion | None = ...,
+        base_url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "incoming", b"incoming", "retiring", b"retiring", "rotate_due_time", b"rotate_due_time", "rotate_time", b"rotate_time", "verification", b"verification"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_grant_count", b"active_grant_count", "assurance", b"assurance", "create_time", b"create_time", "creator", b"creator", "expire_time", b"expire_time", "incoming", b"incoming", "key_version", b"key_version", "name", b"name", "retiring", b"retiring", "rotate_due_time", b"rotate_due_time", "rotate_time", b"rotate_time", "state", b"state", "verification", b"verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_grant_count", b"active_grant_count", "assurance", b"assurance", "base_url", b"base_url", "create_time", b"create_time", "creator", b"creator", "expire_time", b"expire_time", "incoming", b"incoming", "key_version", b"key_version", "name", b"name", "retiring", b"retiring", "rotate_due_time", b"rotate_due_time", "rotate_time", b"rotate_time", "state", b"state", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -32,6 +32,7 @@ class CreateKeyRequest(_message.Message):
     API_KEY_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     ASSURANCE_FIELD_NUMBER: _builtins.int
+    BASE_URL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the new key: `users/{user}/keys/{key}` or `teams/{team}/keys/{key}`. Each id is 1 to 63
     characters of `a-z`, `0-9`, `-`, `_` and `.`, starts and ends with a letter or digit. Required.
@@ -42,6 +43,10 @@ class CreateKeyRequest(_message.Message):
     """
     assurance: _key_pb2.KeyAssurance.ValueType
     """How the sealed key is handed to gateways. Unspecified: as the deployment does."""
+    base_url: _builtins.str
+    """Where at OpenAI the key is used, such as `https://eu.api.openai.com/v1`: one of the base URLs
+    that the deployment allows. Empty: its default.
+    """
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the key stops serving by itself. Absent: never. Must lie in the future."""
@@ -53,10 +58,11 @@ class CreateKeyRequest(_message.Message):
         api_key: _builtins.bytes = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         assurance: _key_pb2.KeyAssurance.ValueType = ...,
+        base_url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "assurance", b"assurance", "expire_time", b"expire_time", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "assurance", b"assurance", "base_url", b"base_url", "expire_time", b"expire_time", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -250,7 +256,9 @@ class UpdateKeyRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: `expire_time` (absent in `key`: never expires), `assurance`. Required."""
+        """Which fields to change: `expire_time` (absent in `key`: never expires), `assurance`, `base_url`
+        (the key serves again once it is verified there). Required.
+        """
 
     def __init__(
         self,

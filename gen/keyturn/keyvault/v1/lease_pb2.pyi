@@ -29,6 +29,8 @@ class Lease(_message.Message):
     GRANT_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     WRAPPING_TOKEN_FIELD_NUMBER: _builtins.int
+    BASE_URL_FIELD_NUMBER: _builtins.int
+    MAY_CHOOSE_ACCOUNT_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
     """Unique id: 32 hexadecimal digits."""
     sealed_key: _builtins.str
@@ -43,6 +45,12 @@ class Lease(_message.Message):
     """Hand-off `wrapped`: a token that Vault exchanges for the sealed key, once and until
     `expire_time`. It must have been made at `sys/wrapping/wrap`. Empty for the other hand-off.
     """
+    base_url: _builtins.str
+    """Where at OpenAI the key is used, such as `https://eu.api.openai.com/v1`. Empty: where the
+    gateway's operator says.
+    """
+    may_choose_account: _builtins.bool
+    """Whether the app may name OpenAI's organisation and project by header."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the lease ends: a key that was not opened by then must not be."""
@@ -56,10 +64,12 @@ class Lease(_message.Message):
         grant: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         wrapping_token: _builtins.bytes = ...,
+        base_url: _builtins.str = ...,
+        may_choose_account: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "grant", b"grant", "key_version", b"key_version", "lease_id", b"lease_id", "sealed_key", b"sealed_key", "wrapping_token", b"wrapping_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_url", b"base_url", "expire_time", b"expire_time", "grant", b"grant", "key_version", b"key_version", "lease_id", b"lease_id", "may_choose_account", b"may_choose_account", "sealed_key", b"sealed_key", "wrapping_token", b"wrapping_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

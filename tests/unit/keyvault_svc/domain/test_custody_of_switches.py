@@ -11,6 +11,7 @@ from keyvault_svc.domain.errors import (
 from keyvault_svc.domain.key_policy import KeyPolicy
 from keyvault_svc.domain.key_record import KeyAssurance
 from keyvault_svc.domain.key_state import KeyState
+from svc_runtime.service_error import InvalidFieldError
 from tests.fakes.fake_clock import START
 from tests.unit.keyvault_svc.custody_stage import (
     ALICE,
@@ -23,6 +24,7 @@ from tests.unit.keyvault_svc.custody_stage import (
 from tests.unit.keyvault_svc.samples import KEY, make_record
 
 DAY = timedelta(days=1)
+EU = "https://eu.api.openai.com/v1"
 
 
 async def test_a_verification_that_an_owner_asks_for_is_queued() -> None:
@@ -74,6 +76,33 @@ async def test_a_renewed_key_is_verified_before_it_serves() -> None:
     await stage.verify()
 
     assert stage.stored().state is KeyState.ACTIVE
+
+
+async def test_a_key_is_used_where_its_owner_says_and_the_deployment_allows() -> None:
+    stage = Stage(policy=KeyPolicy(base_urls=frozenset({EU})))
+
+    created = await stage.custody.create(ALICE, KEY, API_KEY, REQUEST, base_url=EU)
+    assert created.base_url == EU
+    await stage.verify()
+    moved = await stage.custody.update(ALICE, KEY, REQUEST, base_url="")
+    assert (moved.base_url, moved.state) == ("", KeyState.PENDING)
+    await stage.verify()
+
+    assert (stage.stored().base_url, stage.stored().state) == ("", KeyState.ACTIVE)
+
+
+async def test_a_place_that_the_deployment_does_not_allow_is_refused_with_those_it_does() -> None:
+    stage = Stage(policy=KeyPolicy(base_urls=frozenset({EU})))
+
+    with pytest.raises(InvalidFieldError) as of_creation:
+        await stage.custody.create(ALICE, KEY, API_KEY, REQUEST, base_url="https://evil.example")
+    stage.store.put(make_record())
+    with pytest.raises(InvalidFieldError) as of_update:
+        await stage.custody.update(ALICE, KEY, REQUEST, base_url="https://evil.example")
+
+    assert [e.value.field for e in (of_creation, of_update)] == ["base_url", "key.base_url"]
+    assert EU in of_update.value.public_message
+    assert stage.stored().base_url == ""
 
 
 @pytest.mark.parametrize("operation", ["update", "enable"])

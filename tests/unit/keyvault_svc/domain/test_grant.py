@@ -206,6 +206,7 @@ def test_an_endpoint_is_allowed_by_itself_or_by_what_it_lies_below(
         (("gpt-4o",), "", "audio/speech", False),
         (("gpt-4o",), "", "batches", False),
         (("gpt-4o",), "", "threads/thread_1/runs", False),
+        (("*",), "", "threads/thread_1/runs", True),
         (("gpt-4o",), "", "endpoints-of-tomorrow", False),
         (("gpt-4o",), "", "filesystem", False),
         (("gpt-4o",), "", "files/file-1", True),
@@ -217,6 +218,21 @@ def test_a_model_is_allowed_by_name_or_prefix_and_must_be_named_where_models_wor
     entries: tuple[str, ...], model: str, endpoint: str, *, is_allowed: bool
 ) -> None:
     assert make_terms(models=entries).allow_model(model, endpoint) is is_allowed
+
+
+@pytest.mark.parametrize("endpoint", ["assistants", "batches", "evals", "fine_tuning", "threads"])
+def test_models_that_nobody_sees_run_only_at_endpoints_that_a_grant_names(endpoint: str) -> None:
+    below = f"{endpoint}/object_1/runs"
+
+    named = make_terms(models=("gpt-4o",), endpoints=("files", endpoint))
+    everything = make_terms(models=("gpt-4o",), endpoints=("*",))
+
+    assert named.allow_model("", endpoint)
+    assert named.allow_model("", below)
+    assert not named.allow_model("", f"{endpoint}s")
+    assert not named.allow_model("o1", endpoint)
+    assert not everything.allow_model("", endpoint)
+    assert not everything.allow_model("", below)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,13 @@ async def test_a_lease_carries_the_sealed_key_inline() -> None:
     assert wrapper.wrapped == []
 
 
+async def test_a_lease_tells_where_the_key_is_used() -> None:
+    record = replace(make_record(), base_url="https://eu.example/v1")
+    handoff = Handoff(FakeHandoffWrapper(), FakeClock())
+
+    assert (await handoff.lease(record, record.current, TAGS)).base_url == record.base_url
+
+
 @pytest.mark.parametrize(
     ("assurance", "is_always_wrapped"),
     [

@@ -20,6 +20,7 @@ from keyvault_svc.domain.key_record import (
     KeyRecord,
 )
 from keyvault_svc.domain.key_state import KeyState
+from keyvault_svc.domain.key_version import Verification, VerificationOutcome
 from keyvault_svc.vault.record_format import to_stored
 from svc_runtime.spiffe_id import SpiffeId
 from tests.fakes.fake_clock import START
@@ -125,6 +126,38 @@ def test_switched_off_and_on_a_key_is_verified_anew() -> None:
     assert record.enabled() == record
 
 
+@pytest.mark.parametrize(
+    ("state", "after"),
+    [
+        (KeyState.PENDING, KeyState.PENDING),
+        (KeyState.ACTIVE, KeyState.PENDING),
+        (KeyState.REJECTED, KeyState.PENDING),
+        (KeyState.EXPIRED, KeyState.PENDING),
+        (KeyState.DISABLED, KeyState.DISABLED),
+    ],
+)
+def test_a_key_that_moves_is_verified_at_its_new_place_before_it_serves(
+    state: KeyState, after: KeyState
+) -> None:
+    record = make_record(state=state)
+
+    moved = record.moved("https://eu.example/v1")
+
+    assert (moved.base_url, moved.state) == ("https://eu.example/v1", after)
+    assert moved.current.verification is None
+    assert moved.awaits_verification is (after is KeyState.PENDING)
+    assert moved.moved("https://eu.example/v1") is moved
+
+
+def test_a_rotation_that_is_undone_after_a_move_is_verified_first() -> None:
+    tried = Verification(VerificationOutcome.VERIFIED, START)
+    retiring = replace(make_version(1, KeyState.RETIRING), verification=tried)
+    record = replace(make_record(), current=make_version(2), last_number=2, retiring=retiring)
+
+    assert record.undone(START).state is KeyState.ACTIVE
+    assert record.moved("https://eu.example/v1").undone(START).state is KeyState.PENDING
+
+
 @pytest.mark.parametrize("state", [KeyState.REJECTED, KeyState.EXPIRED, KeyState.DELETED])
 def test_the_switch_brings_no_key_back_that_something_else_keeps_from_serving(
     state: KeyState,
@@ -140,10 +173,11 @@ def test_the_switch_brings_no_key_back_that_something_else_keeps_from_serving(
         KeyRecord.enabled,
         lambda record: record.expiring(LATER),
         lambda record: record.handed_over(KeyAssurance.HIGH),
+        lambda record: record.moved("https://eu.example/v1"),
         lambda record: record.with_grant(make_grant(), START),
         lambda record: record.undone(START),
     ],
-    ids=["disabled", "enabled", "expiring", "handed over", "with grant", "undone"],
+    ids=["disabled", "enabled", "expiring", "handed over", "moved", "with grant", "undone"],
 )
 def test_a_deleted_key_is_changed_no_more(change: Callable[[KeyRecord], KeyRecord]) -> None:
     with pytest.raises(KeyStateConflictError):

@@ -30,6 +30,7 @@ from tests.unit.keyvault_svc.samples import (
     BILLING,
     CIPHERTEXT,
     KEY,
+    RESERVATION,
     SEARCH,
     make_grant,
     make_record,
@@ -116,6 +117,14 @@ async def test_an_app_without_a_grant_cannot_tell_whether_the_key_exists() -> No
     assert len(existing.store.reads) == len(missing.store.reads) == 1
 
 
+@pytest.mark.parametrize("may_choose", [True, False])
+async def test_a_lease_tells_whether_the_app_may_name_an_account(*, may_choose: bool) -> None:
+    terms = replace(make_terms(), may_choose_account=may_choose)
+    stage = _Stage(make_record(make_grant(1, terms)))
+
+    assert (await stage.leasing.acquire(make_request())).may_choose_account is may_choose
+
+
 async def test_a_refused_request_consumes_nothing() -> None:
     stage = _Stage(make_record(make_grant(1, make_terms(models=("gpt-4o",)))))
 
@@ -138,7 +147,7 @@ async def test_a_lease_that_nobody_settles_stands_at_its_reservation() -> None:
             f"{KEY}/grants/{make_grant(1).grant_id}",
             str(BILLING),
             LeaseOutcome.UNSETTLED,
-            input_tokens=100,
+            RESERVATION,
         )
     ]
 

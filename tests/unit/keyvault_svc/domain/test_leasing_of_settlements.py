@@ -15,6 +15,7 @@ from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.lease import LeaseOutcome, LeaseRequest, LeaseSettlement
 from keyvault_svc.domain.leasing import KeyLeasing
+from keyvault_svc.domain.usage import Usage
 from keyvault_svc.limits.in_process_ledger import InProcessLedger
 from svc_runtime.service_error import ServiceError
 from svc_runtime.vault.errors import VaultUnavailableError
@@ -107,7 +108,10 @@ async def test_the_first_settlement_of_a_lease_counts() -> None:
     lease = await stage.leasing.acquire(make_request())
     served = _settlement(lease.lease_id, make_request())
 
-    assert await stage.leasing.settle([served, served], REQUEST) == ([served], 1)
+    counted, repeated = await stage.leasing.settle([served, served], REQUEST)
+
+    assert repeated == 1
+    assert counted == [replace(served, usage=Usage(model=make_request().model))]
     assert await stage.leasing.settle([served], REQUEST) == ([], 1)
     assert stage.unsettled() == []
 

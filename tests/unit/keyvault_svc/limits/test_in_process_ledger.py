@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 
 from keyvault_svc.domain.lease import Lease, LeaseOutcome, LeaseSettlement
+from keyvault_svc.domain.usage import Usage, UsageSource
 from keyvault_svc.limits import in_process_ledger
 from keyvault_svc.limits.in_process_ledger import InProcessLedger
 from tests.fakes.fake_clock import START, FakeClock
-from tests.unit.keyvault_svc.samples import BILLING, CIPHERTEXT, KEY, make_request
+from tests.unit.keyvault_svc.samples import BILLING, CIPHERTEXT, KEY, RESERVATION, make_request
 
 WITHIN = 60
 
@@ -62,7 +63,7 @@ def test_a_lease_expires_unsettled_at_the_moment_of_its_time(
     clock.advance(0.001)
 
     assert ledger.expire(clock.now()) == [
-        replace(_settlement(1, LeaseOutcome.UNSETTLED), input_tokens=100)
+        replace(_settlement(1, LeaseOutcome.UNSETTLED), usage=RESERVATION)
     ]
 
 
@@ -105,3 +106,38 @@ def test_the_oldest_settlement_is_forgotten_when_memory_is_full(
     assert not ledger.settle(_settlement(3))
     assert not ledger.settle(_settlement(2))
     assert ledger.settle(_settlement(1))
+
+
+REPORTED = Usage(5, 6, model="gpt-4o-2024", source=UsageSource.REPORTED)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "reported", "settled"),
+    [
+        (LeaseOutcome.SERVED, 200, REPORTED, REPORTED),
+        (LeaseOutcome.SERVED, 200, Usage(), Usage(model="gpt-4o")),
+        (LeaseOutcome.CANCELLED, 200, REPORTED, REPORTED),
+        (LeaseOutcome.CANCELLED, 200, Usage(), RESERVATION),
+        (LeaseOutcome.CANCELLED, 0, Usage(), RESERVATION),
+        (LeaseOutcome.UPSTREAM_FAILED, 200, Usage(), RESERVATION),
+        (LeaseOutcome.UPSTREAM_FAILED, 0, Usage(), Usage(model="gpt-4o")),
+        (LeaseOutcome.KEY_REJECTED, 401, Usage(), Usage(model="gpt-4o")),
+        (LeaseOutcome.UNUSED, 0, Usage(), Usage(model="gpt-4o")),
+    ],
+    ids=range(9),
+)
+def test_a_request_that_broke_off_untold_stands_at_its_reservation(
+    ledger: InProcessLedger, outcome: LeaseOutcome, status: int, reported: Usage, settled: Usage
+) -> None:
+    ledger.open(_lease(1), make_request())
+    settlement = replace(_settlement(1, outcome), usage=reported, http_status=status)
+
+    assert ledger.settle(settlement) == replace(settlement, usage=settled)
+
+
+def test_what_was_seen_of_a_stream_counts_before_the_reservation(ledger: InProcessLedger) -> None:
+    ledger.open(_lease(1), make_request())
+    seen = Usage(output_tokens=9, model="gpt-4o", source=UsageSource.SEEN)
+    settlement = replace(_settlement(1, LeaseOutcome.CANCELLED), usage=seen, http_status=200)
+
+    assert ledger.settle(settlement) == settlement

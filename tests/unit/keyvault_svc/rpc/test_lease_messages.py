@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
 from keyturn.keyvault.v1.lease_pb2 import Lease as Message
 from keyvault_svc.domain.lease import Lease, LeaseOutcome, LeaseSettlement
+from keyvault_svc.domain.usage import Usage, UsageSource
 from keyvault_svc.rpc.lease_messages import (
     MAX_MORE_MODELS,
     MAX_SETTLEMENTS,
@@ -42,6 +43,7 @@ def _acquire(**changes: object) -> lease_pb.AcquireLeaseRequest:
     fields: dict[str, object] = {
         "key": str(KEY),
         "app": str(BILLING),
+        "method": "POST",
         "endpoint": "chat/completions",
         "model": "gpt-4o",
         "source_ip": "10.1.2.3",
@@ -91,7 +93,9 @@ def test_a_request_may_name_no_model() -> None:
     ("changes", "field"),
     [
         ({"app_token": b"x" * (16 * 1024 + 1)}, "app_token"),
-        ({"body_sha256": b""}, "body_sha256"),
+        ({"method": ""}, "method"),
+        ({"method": "get"}, "method"),
+        ({"method": "M" * 17}, "method"),
         ({"body_sha256": b"\0" * 31}, "body_sha256"),
         ({"body_sha256": b"\0" * 33}, "body_sha256"),
         ({"key": ""}, "key"),
@@ -174,9 +178,77 @@ def test_a_leases_id_is_taken() -> None:
     assert lease_id_of("lease_id", "0123456789abcdef" * 2) == "0123456789abcdef" * 2
 
 
+@pytest.mark.usefixtures("call")
+def test_a_body_that_is_streamed_has_no_sum_yet() -> None:
+    assert lease_request(_acquire(body_sha256=b"")).body_sha256 == b""
+
+
+def test_a_lease_says_where_and_for_whose_account_the_key_may_be_used() -> None:
+    lease = Lease(
+        "0" * 32,
+        KEY,
+        3,
+        "1" * 16,
+        START,
+        CIPHERTEXT,
+        base_url="https://eu.example/v1",
+        may_choose_account=True,
+    )
+    message = lease_message(lease)
+
+    assert (message.base_url, message.may_choose_account) == ("https://eu.example/v1", True)
+
+
+USAGE = {
+    "input_tokens": 2**63,
+    "output_tokens": 7,
+    "cached_input_tokens": 3,
+    "reasoning_tokens": 4,
+    "audio_seconds": 1.5,
+    "images": 2,
+    "model": "gpt-4o",
+    "subject": "chatcmpl-1",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"source": 99}, "source"),
+        ({"audio_seconds": -1.0}, "audio_seconds"),
+        ({"audio_seconds": float("inf")}, "audio_seconds"),
+        ({"audio_seconds": float("nan")}, "audio_seconds"),
+        ({"model": "é"}, "model"),
+        ({"subject": "x" * 257}, "subject"),
+    ],
+    ids=itertools.count(),
+)
+def test_a_usage_that_breaks_a_rule_is_refused_by_its_field(
+    changes: dict[str, object], field: str
+) -> None:
+    usage = lease_pb.Usage(**{**USAGE, **changes})  # type: ignore[arg-type]  # fields chosen at run time
+    with pytest.raises(InvalidFieldError) as caught:
+        settlements([_settled(usage=usage)])
+
+    assert caught.value.field == f"settlements.usage.{field}"
+
+
+@pytest.mark.parametrize("source", lease_pb.UsageSource.values())
+def test_every_source_of_the_contract_has_its_own_word(source: int) -> None:
+    usage = lease_pb.Usage(source=lease_pb.UsageSource.ValueType(source))
+    (settled,) = settlements([_settled(usage=usage)])
+
+    name = lease_pb.UsageSource.Name(lease_pb.UsageSource.ValueType(source))
+    word = name.removeprefix("USAGE_SOURCE_").replace("UNSPECIFIED", "NONE")
+    assert settled.usage.source.name == word
+
+
 def test_a_settlement_is_read_whole() -> None:
     message = _settled(
-        input_tokens=2**63, output_tokens=7, http_status=200, openai_request_id="req_1"
+        usage=lease_pb.Usage(**USAGE, source=lease_pb.USAGE_SOURCE_REPORTED),  # type: ignore[arg-type]  # of several types
+        http_status=200,
+        openai_request_id="req_1",
+        body_sha256=b"\1" * 32,
     )
 
     assert settlements([message]) == [
@@ -187,10 +259,10 @@ def test_a_settlement_is_read_whole() -> None:
             GRANT,
             str(BILLING),
             LeaseOutcome.SERVED,
-            2**63,
-            7,
+            Usage(2**63, 7, 3, 4, 1.5, 2, "gpt-4o", "chatcmpl-1", UsageSource.REPORTED),
             200,
             "req_1",
+            b"\1" * 32,
         )
     ]
 

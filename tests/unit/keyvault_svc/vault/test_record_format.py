@@ -54,7 +54,7 @@ NETWORKS = st.lists(
 GRANTS = st.builds(
     Grant,
     st.from_regex(r"[0-9a-f]{16}", fullmatch=True),
-    st.builds(GrantTerms, APPS, ENTRIES, ENTRIES, NETWORKS, st.none() | TIMES),
+    st.builds(GrantTerms, APPS, ENTRIES, ENTRIES, NETWORKS, st.none() | TIMES, st.booleans()),
     TIMES,
     st.text(max_size=8),
     st.none() | TIMES,
@@ -83,6 +83,7 @@ RECORDS = st.builds(
     st.none() | TIMES,
     st.sampled_from(KeyAssurance),
     st.lists(GRANTS, max_size=3).map(tuple),
+    st.sampled_from(("", "https://eu.api.openai.com/v1")),
     st.integers(1, 2**31),
 )
 Stored = dict[str, Any]
