@@ -15,6 +15,7 @@ import grpc
 import structlog
 
 from gateway_svc.domain.key_name import KeyChoice
+from gateway_svc.domain.live_relay import LiveRelay
 from gateway_svc.domain.relay import Relay
 from gateway_svc.domain.roles import AppIds
 from gateway_svc.domain.verifier import Verifier
@@ -25,21 +26,15 @@ from gateway_svc.keyvault_client.key_leaser import GrpcKeyLeaser
 from gateway_svc.keyvault_client.settlement_queue import SettlementQueue
 from gateway_svc.keyvault_client.verification_desk import GrpcVerificationDesk
 from gateway_svc.openai_api.aiohttp_upstream import AiohttpUpstream
+from gateway_svc.openai_api.websocket_upstream import WebSocketUpstream
 from gateway_svc.rpc.access_policy import APP_PORT
 from gateway_svc.rpc.app_calls import AppCalls
-from gateway_svc.rpc.chat_completion_servicer import ChatCompletionServicer
 from gateway_svc.rpc.error_status import ERROR_DOMAIN, ERROR_STATUS
-from gateway_svc.rpc.pass_through_servicer import PassThroughServicer
+from gateway_svc.rpc.services import SERVICES, add_services
 from gateway_svc.settings import OpenAISettings, Settings
 from gateway_svc.vault.transit_opener import TransitOpener
 from gateway_svc.vault.unwrapper import Unwrapper
 from gateway_svc.verification_worker import VerificationWorker
-from keyturn.gateway.v1.chat_completion_service_pb2_grpc import (
-    add_ChatCompletionServiceServicer_to_server,
-)
-from keyturn.gateway.v1.pass_through_service_pb2_grpc import (
-    add_PassThroughServiceServicer_to_server,
-)
 from svc_runtime.authentication import MTLSAuthenticator
 from svc_runtime.clock import SystemClock
 from svc_runtime.grpc_channel import ReloadingChannel
@@ -61,10 +56,6 @@ _log = structlog.get_logger()
 _USAGE_EXIT: Final = 2
 _BROKEN_EXIT: Final = 70  # EX_SOFTWARE
 _SERVICE: Final = "gateway-svc"
-_SERVICES: Final = (
-    "keyturn.gateway.v1.ChatCompletionService",
-    "keyturn.gateway.v1.PassThroughService",
-)
 # Room above the 10 MiB of a body, so that a larger one gets an error that names field and rule.
 _MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 
@@ -117,7 +108,14 @@ async def serve(settings: Settings) -> None:
         stack.push_async_callback(queue.close)
 
         opener = TransitOpener(session, Unwrapper(session, clock))
-        relay = Relay(GrpcKeyLeaser(channel, queue), opener, upstream, clock)
+        leaser = GrpcKeyLeaser(channel, queue)
+        relay = Relay(
+            leaser,
+            opener,
+            upstream,
+            clock,
+            max_upload_bytes=settings.openai.max_upload_bytes,
+        )
         desk = GrpcVerificationDesk(channel)
         worker = VerificationWorker(
             Verifier(desk, opener, upstream, clock, settings.verification.model),
@@ -129,6 +127,7 @@ async def serve(settings: Settings) -> None:
         grpc_port = _grpc_port(settings, watcher, app_ids, relay, AppCalls(key_choice))
         front = HTTPFront(
             relay,
+            LiveRelay(leaser, opener, WebSocketUpstream(upstream), clock),
             HTTPAuthenticator(app_ids, workload_tokens(verifier, settings.app_issuers), clock),
             key_choice,
             request_timeout_seconds=settings.request_timeout_seconds,
@@ -139,7 +138,7 @@ async def serve(settings: Settings) -> None:
         await http_server.start()
         stack.push_async_callback(health.drain)
         for task in (
-            follow_readiness(health, _SERVICES, lambda: session.is_ready),
+            follow_readiness(health, SERVICES, lambda: session.is_ready),
             worker.run(),
         ):
             stack.callback(asyncio.create_task(task).cancel)
@@ -153,15 +152,19 @@ def _upstream(settings: OpenAISettings) -> AiohttpUpstream:
     if settings.base_url.startswith("https://"):
         tls = ssl.create_default_context(cafile=settings.ca_file)
         tls.minimum_version = ssl.TLSVersion.TLSv1_2
-    return AiohttpUpstream(settings.base_url, tls, max_connections=settings.max_connections)
+    return AiohttpUpstream(
+        settings.base_urls,
+        tls,
+        max_connections=settings.max_connections,
+        allows_private_addresses=settings.allow_private_addresses or settings.is_local,
+    )
 
 
 def _grpc_port(
     settings: Settings, watcher: TLSFilesWatcher, app_ids: AppIds, relay: Relay, calls: AppCalls
 ) -> ServingPort:
     def register(server: grpc.aio.Server) -> None:
-        add_ChatCompletionServiceServicer_to_server(ChatCompletionServicer(relay, calls), server)
-        add_PassThroughServiceServicer_to_server(PassThroughServicer(relay, calls), server)
+        add_services(server, relay, calls)
 
     def build(address: str) -> tuple[grpc.aio.Server, int]:
         return build_server(
@@ -176,7 +179,7 @@ def _grpc_port(
             max_deadline_seconds=settings.request_timeout_seconds,
             max_message_bytes=_MAX_MESSAGE_BYTES,
             register=register,
-            reflection_of=_SERVICES,
+            reflection_of=SERVICES,
         )
 
     return ServingPort(build, settings.grpc_address)

@@ -23,6 +23,26 @@ from svc_runtime.settings_models import (
 from svc_runtime.spiffe_id import SpiffeId
 
 
+def _is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _may_be_public(host: str | None) -> bool:
+    """Tell whether *host* is a name, whose addresses are looked at later, or a public address."""
+    try:
+        return ip_address(host or "").is_global
+    except ValueError:
+        return host != "localhost"
+
+
+_BaseURL = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
+
+
 class KeyServiceSettings(BaseModel):
     """Where the key service is."""
 
@@ -39,22 +59,48 @@ class OpenAISettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    base_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")] = (
-        "https://api.openai.com/v1"
+    base_url: _BaseURL = "https://api.openai.com/v1"
+    other_base_urls: tuple[_BaseURL, ...] = (
+        "https://us.api.openai.com/v1",
+        "https://eu.api.openai.com/v1",
     )
+    """Where else keys may be used whose owners chose so. A key that names another is refused."""
     ca_file: Path | None = None
     """CA of the server, where it is not a public one."""
     allow_http_on_loopback: bool = False
     """Let `base_url` be http on this machine, for the local stack: keys travel in the clear."""
-    max_connections: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    allow_private_addresses: bool = False
+    """Let the names of hosts lead to addresses that are not public, such as those of a proxy."""
+    max_connections: Annotated[int, Field(ge=1, le=10_000)] = 2000
+    max_upload_bytes: Annotated[int, Field(ge=1, le=1024**4)] = 1024**3
+    """The largest multipart body."""
+
+    @property
+    def base_urls(self) -> tuple[str, ...]:
+        """All that may be called, the default first."""
+        return (self.base_url, *self.other_base_urls)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether `base_url` is http on this machine."""
+        return urlsplit(self.base_url).scheme == "http"
 
     @model_validator(mode="after")
     def _keys_travel_encrypted(self) -> Self:
-        url = urlsplit(self.base_url)
-        if url.scheme == "http" and not (
-            self.allow_http_on_loopback and _is_loopback(url.hostname)
-        ):
-            raise ValueError("base_url must be https; http is for loopback in the local stack only")
+        for base_url in self.base_urls:
+            url = urlsplit(base_url)
+            if url.scheme == "http" and not (
+                self.allow_http_on_loopback and _is_loopback(url.hostname)
+            ):
+                raise ValueError(
+                    "base_url must be https; http is for loopback in the local stack only"
+                )
+            if url.scheme == "https" and not (
+                self.allow_private_addresses or _may_be_public(url.hostname)
+            ):
+                raise ValueError(
+                    "base_url must lead to a public address: see allow_private_addresses"
+                )
         return self
 
 
@@ -122,12 +168,3 @@ class Settings(ServiceSettings):
         except ValueError:
             problem = "an app must be a SPIFFE ID"
         raise ValueError(f"default_keys: {problem}")
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host or "").is_loopback
-    except ValueError:
-        return False

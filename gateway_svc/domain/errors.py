@@ -9,6 +9,7 @@ ServiceError
 ├── HandoffSpentError, HandoffForgedError                    Vault
 ├── KeyRejectedUpstreamError                                  OpenAI
 ├── UpstreamUnavailableError, UpstreamTimedOutError, UpstreamAnswerUnusableError
+├── UpstreamNotAllowedError
 └── UpstreamRefusedError
     ├── UpstreamInvalidRequestError, UpstreamNotFoundError, UpstreamForbiddenError
     └── UpstreamConflictError, UpstreamRateLimitedError, UpstreamFailedError
@@ -159,6 +160,16 @@ class UpstreamTimedOutError(ServiceError):
 
     reason = "UPSTREAM_TIMED_OUT"
     public_message = "OpenAI did not finish its answer before the deadline of the call."
+
+
+class UpstreamNotAllowedError(ServiceError):
+    """The key is for a host that the gateway's operator does not allow."""
+
+    reason = "UPSTREAM_NOT_ALLOWED"
+    public_message = (
+        "The key is for an OpenAI base URL that this gateway's operator does not allow. "
+        "Its owner can change it; nothing was sent."
+    )
 
 
 class UpstreamAnswerUnusableError(ServiceError):

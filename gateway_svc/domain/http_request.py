@@ -7,7 +7,9 @@ from typing import Final
 
 from svc_runtime.service_error import InvalidFieldError
 
-METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+# All that exist but CONNECT and TRACE, which are for proxies.
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY")
+METHOD_RULE: Final = f"must be one of {', '.join(METHODS)}"
 _MAX_QUERY: Final = 8192  # characters
 # RFC 3986 `query`, and the brackets that OpenAI's own SDKs leave unescaped.
 _QUERY: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?\[\]-]|%[0-9A-Fa-f]{2})*")
@@ -22,7 +24,7 @@ def check_method(unverified: str, field: str) -> str:
         InvalidFieldError: It is not.
     """
     if unverified not in METHODS:
-        raise InvalidFieldError(field, "must be GET, POST, PUT, PATCH or DELETE")
+        raise InvalidFieldError(field, METHOD_RULE)
     return unverified
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,17 +12,24 @@ from typing import Protocol
 from gateway_svc.domain.endpoint import Endpoint
 from gateway_svc.domain.headers import Headers
 from gateway_svc.domain.key_name import KeyName
+from gateway_svc.domain.usage import Usage
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.spiffe_id import SpiffeId
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequest:
-    """What the key service is told of a call; see `AcquireLeaseRequest` of the contract."""
+    """What the key service is told of a call; see `AcquireLeaseRequest` of the contract.
+
+    Attributes:
+        method: HTTP method, or `WEBSOCKET`.
+        body_sha256: Empty for a body that is streamed: nobody has seen its end yet.
+    """
 
     request_id: str
     key: KeyName
     app: SpiffeId
+    method: str
     endpoint: str
     model: str
     source_ip: str
@@ -41,6 +48,9 @@ class Lease:
         expire_time: A key that was not opened by then must not be.
         ciphertext: The key as Vault's transit engine sealed it; empty when it is wrapped.
         wrapping_token: What Vault exchanges for the ciphertext, once; None when it is inline.
+        base_url: Where at OpenAI the key is used, such as `https://eu.api.openai.com/v1`; empty for
+            the deployment's own choice.
+        may_choose_account: Whether the app may name OpenAI's organisation and project.
     """
 
     lease_id: str
@@ -49,6 +59,8 @@ class Lease:
     expire_time: datetime
     ciphertext: str = field(repr=False)
     wrapping_token: SecretBytes | None = None
+    base_url: str = ""
+    may_choose_account: bool = False
 
 
 class KeyPurpose(Protocol):
@@ -79,7 +91,11 @@ class LeaseOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LeaseSettlement:
-    """What became of a lease; see `LeaseSettlement` of the contract."""
+    """What became of a lease; see `LeaseSettlement` of the contract.
+
+    Attributes:
+        body_sha256: SHA-256 of a body that was streamed, once it is known; else empty.
+    """
 
     lease_id: str
     request_id: str
@@ -87,10 +103,10 @@ class LeaseSettlement:
     grant: str
     app: str
     outcome: LeaseOutcome
-    input_tokens: int = 0
-    output_tokens: int = 0
+    usage: Usage = field(default_factory=Usage)
     http_status: int = 0
     openai_request_id: str = ""
+    body_sha256: bytes = b""
 
 
 class KeyLeaser(Protocol):
@@ -123,14 +139,33 @@ class KeyOpener(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class StreamedBody:
+    """A request's body that passes through in pieces.
+
+    Attributes:
+        pieces: To be read once. Raises `InvalidFieldError` when the app breaks it off.
+        length: Bytes in all, if the app said so.
+    """
+
+    pieces: AsyncIterator[bytes] = field(repr=False)
+    length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """A request to OpenAI, without its credential."""
+    """A request to OpenAI, without its credential.
+
+    Attributes:
+        base_url: Where at OpenAI, such as `https://eu.api.openai.com/v1`; empty for the
+            deployment's own choice.
+    """
 
     method: str
     endpoint: Endpoint
     query: str
     headers: Headers
-    body: bytes = field(repr=False)
+    body: bytes | StreamedBody = field(repr=False)
+    base_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +195,63 @@ class Upstream(Protocol):
         context before the body's end closes the connection.
 
         Raises:
+            UpstreamNotAllowedError: The request's base URL is none of the deployment's.
             UpstreamUnavailableError: OpenAI cannot be reached.
             UpstreamTimedOutError: It did not answer within *timeout_seconds*.
+            InvalidFieldError: The app broke the streamed body off, or it breaks a rule.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class LiveClose:
+    """How one side closed a WebSocket.
+
+    Attributes:
+        code: RFC 6455 close code; 1006 when the connection broke.
+        reason: Text of at most 123 bytes.
+    """
+
+    code: int
+    reason: str = ""
+
+
+class LiveSide(Protocol):
+    """One side of a WebSocket whose handshake is done: the app, or OpenAI."""
+
+    async def receive(self) -> str | bytes | LiveClose:
+        """Return the next message, or how the side closed. Never raises for a broken connection."""
+
+    async def send(self, message: str | bytes) -> None:
+        """Send one message; returns once the side has room for it."""
+
+    async def close(self, close: LiveClose) -> None:
+        """Close. Harmless when it is closed."""
+
+
+class LiveUpstream(Protocol):
+    """OpenAI, over WebSocket."""
+
+    def connect(
+        self,
+        request: UpstreamRequest,
+        subprotocols: Sequence[str],
+        api_key: SecretBytes,
+        timeout_seconds: float,
+    ) -> AbstractAsyncContextManager[tuple[LiveSide, str, Headers]]:
+        """Do the handshake; enter with OpenAI's side, the subprotocol that it chose, its headers.
+
+        The plaintext is kept no longer than until the handshake's headers are written.
+
+        Args:
+            request: `GET`, with an empty body.
+            subprotocols: What to offer.
+            api_key: The key.
+            timeout_seconds: For the handshake; the connection itself has no end.
+
+        Raises:
+            UpstreamRefusedLiveError: OpenAI answered the handshake with an HTTP error; carries its
+                status, headers and body.
+            UpstreamNotAllowedError: The request's base URL is none of the deployment's.
+            UpstreamUnavailableError: OpenAI cannot be reached.
+            UpstreamTimedOutError: It did not answer in time.
         """

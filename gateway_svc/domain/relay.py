@@ -1,4 +1,4 @@
-"""The use case: lease, open, call once, forget, settle."""
+"""The use case of a call: lease, open, call once, forget, settle."""
 
 from __future__ import annotations
 
@@ -9,40 +9,42 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway_svc.domain.answer_reader import AnswerReader
 from gateway_svc.domain.endpoint import Endpoint
-from gateway_svc.domain.errors import (
-    KeyRejectedUpstreamError,
-    LeaseExpiredError,
-    UpstreamTimedOutError,
-    UpstreamUnavailableError,
+from gateway_svc.domain.errors import KeyRejectedUpstreamError
+from gateway_svc.domain.headers import (
+    Headers,
+    accepted_encoding,
+    header,
+    request_headers,
+    response_headers,
 )
-from gateway_svc.domain.headers import Headers, header, request_headers, response_headers
-from gateway_svc.domain.key_echo import ErrorEvents, without_key_echo
 from gateway_svc.domain.key_name import KeyName
+from gateway_svc.domain.leases import Leases, LeaseUse
 from gateway_svc.domain.ports import (
     KeyLeaser,
     KeyOpener,
-    Lease,
     LeaseOutcome,
     LeaseRequest,
-    LeaseSettlement,
+    StreamedBody,
     Upstream,
     UpstreamAnswer,
     UpstreamRequest,
 )
-from gateway_svc.domain.request_facts import facts_of
-from gateway_svc.domain.usage import TokenUsage, UsageMeter
+from gateway_svc.domain.request_facts import RequestFacts, facts_of
+from gateway_svc.domain.upload import Upload
+from gateway_svc.domain.usage import Usage
+from gateway_svc.domain.usage_request import asking_for_usage
 from svc_runtime.clock import Clock
 from svc_runtime.secret_bytes import SecretBytes
+from svc_runtime.service_error import InvalidFieldError
 from svc_runtime.spiffe_id import SpiffeId
 
 _UNAUTHORIZED: Final = 401
-_FIRST_ERROR: Final = 400
-# Errors are read whole, so that an echo of the key cannot hide in a cut between two pieces.
-_MAX_ERROR_BYTES: Final = 1024 * 1024
 # Larger bodies are parsed beside the event loop, so that small calls do not wait for them.
 _SMALL_BODY_BYTES: Final = 256 * 1024
 _PARSERS: Final = 2
+MAX_UPLOAD_BYTES: Final = 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class AppCall:
     Attributes:
         timeout_seconds: What is left until the call's deadline.
         headers: The app's headers, as they came.
+        body: Whole, or as it comes: only `multipart/*` may be streamed.
     """
 
     request_id: str
@@ -63,29 +66,8 @@ class AppCall:
     endpoint: Endpoint
     query: str = ""
     headers: Headers = ()
-    body: bytes = field(default=b"", repr=False)
+    body: bytes | StreamedBody = field(default=b"", repr=False)
     app_token: SecretBytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """Whose key served a call."""
-
-    request_id: str
-    key: str
-    key_version: int
-    grant: str
-    lease_id: str
-
-    def headers(self) -> Headers:
-        """Return the receipt as headers, for HTTP and for gRPC metadata alike."""
-        return (
-            ("x-keyturn-request-id", self.request_id),
-            ("x-keyturn-key", self.key),
-            ("x-keyturn-key-version", str(self.key_version)),
-            ("x-keyturn-grant", self.grant),
-            ("x-keyturn-lease", self.lease_id),
-        )
 
 
 class Exchange:
@@ -95,66 +77,56 @@ class Exchange:
         receipt: Whose key serves it.
         status: OpenAI's HTTP status; never 401, which is `KeyRejectedUpstreamError`.
         headers: Those of OpenAI's headers that the app gets.
+        is_complete: Whether the body was read to its end.
     """
 
-    def __init__(self, answer: UpstreamAnswer, receipt: Receipt) -> None:
-        self.receipt = receipt
+    def __init__(self, answer: UpstreamAnswer, reader: AnswerReader, use: LeaseUse) -> None:
+        self.receipt = use.receipt
         self.status = answer.status
-        self.headers = response_headers(answer.headers)
-        self.openai_request_id = header(self.headers, "x-request-id")
+        self.headers = reader.headers
+        self.openai_request_id = use.openai_request_id
         self.is_complete = False
         self._answer = answer
-        content_type = header(self.headers, "content-type")
-        self._meter = UsageMeter(content_type)
-        is_stream = content_type.partition(";")[0].strip().lower() == "text/event-stream"
-        self._events = ErrorEvents() if is_stream else None
+        self._reader = reader
 
     @property
-    def usage(self) -> TokenUsage:
-        """Tokens that OpenAI has reported so far."""
-        return self._meter.usage()
+    def usage(self) -> Usage:
+        """What the call has taken, as far as it is known."""
+        return self._reader.usage
 
     async def body(self) -> AsyncIterator[bytes]:
         """Yield the body's pieces as they come; to be read once."""
-        if self.status >= _FIRST_ERROR:
-            yield without_key_echo(await self._read_error())
-        else:
-            async for piece in self._answer.body:
-                self._meter.feed(piece)
-                if self._events is not None:
-                    piece = self._events.feed(piece)  # noqa: PLW2901 - the piece, rewritten
-                if piece:
-                    yield piece
-            if self._events is not None and (rest := self._events.rest()):
-                yield rest
-        self.is_complete = True
-
-    async def _read_error(self) -> bytes:
-        body = bytearray()
         async for piece in self._answer.body:
-            body += piece
-            if len(body) > _MAX_ERROR_BYTES:
-                raise UpstreamUnavailableError
-        return bytes(body)
+            if passed := self._reader.feed(piece):
+                yield passed
+        if rest := self._reader.rest():
+            yield rest
+        self.is_complete = True
 
 
 class Relay:
     """Serves calls of apps, each with a lease of its own. Keeps nothing between two calls."""
 
     def __init__(
-        self, leaser: KeyLeaser, opener: KeyOpener, upstream: Upstream, clock: Clock
+        self,
+        leaser: KeyLeaser,
+        opener: KeyOpener,
+        upstream: Upstream,
+        clock: Clock,
+        *,
+        max_upload_bytes: int = MAX_UPLOAD_BYTES,
     ) -> None:
-        self._leaser = leaser
-        self._opener = opener
+        self._leases = Leases(leaser, opener, clock)
         self._upstream = upstream
         self._clock = clock
+        self._max_upload_bytes = max_upload_bytes
         self._parsing = asyncio.Semaphore(_PARSERS)
 
     @asynccontextmanager
     async def exchange(self, call: AppCall) -> AsyncIterator[Exchange]:
         """Make one call, from the lease to its settlement.
 
-        1. Read from the body what policy needs.
+        1. Read from the request what policy needs.
         2. Acquire a lease: the key service decides.
         3. Open the key, bound to the name that the app asked for.
         4. Send the request; the plaintext is gone once its headers are written.
@@ -162,107 +134,126 @@ class Relay:
         6. Settle the lease, however the call ended.
 
         Raises:
-            InvalidFieldError: The body breaks a rule.
+            InvalidFieldError: The request breaks a rule.
             ServiceError: The key service's refusal, or one of this service's own failures.
         """
         give_up = self._clock.monotonic() + call.timeout_seconds
-        request = await self._lease_request(call)  # (1)
-        lease = await self._leaser.acquire(request, call.timeout_seconds)  # (2)
-        settlement = _Settlement(request, lease)
-        try:
-            api_key = await self._open(request, lease, give_up)  # (3)
-            settlement.outcome = LeaseOutcome.UPSTREAM_FAILED
+        outgoing = await self._outgoing(call)  # (1)
+        request = _lease_request(call, outgoing)
+        async with self._leases.acquired(request, self._remaining(give_up)) as use:  # (2), (6)
+            api_key = await self._leases.open(use, self._remaining(give_up))  # (3)
+            use.outcome = LeaseOutcome.UPSTREAM_FAILED
             sending = self._upstream.send(
-                _upstream_request(call), api_key, self._remaining(give_up)
+                _upstream_request(call, outgoing, use), api_key, self._remaining(give_up)
             )
             del api_key
-            async with sending as answer:  # (4)
-                settlement.http_status = answer.status
-                receipt = Receipt(
-                    call.request_id, str(call.key), lease.key_version, lease.grant, lease.lease_id
-                )
-                _must_be_readable(answer)
-                exchange = Exchange(answer, receipt)
-                settlement.exchange = exchange
-                if answer.status == _UNAUTHORIZED:
-                    settlement.outcome = LeaseOutcome.KEY_REJECTED
-                    raise KeyRejectedUpstreamError
-                settlement.outcome = LeaseOutcome.CANCELLED  # until the caller has read it all
-                yield exchange  # (5)
-        except (UpstreamUnavailableError, UpstreamTimedOutError):
-            settlement.outcome = LeaseOutcome.UPSTREAM_FAILED
-            raise
-        except (asyncio.CancelledError, GeneratorExit):
-            settlement.outcome = LeaseOutcome.CANCELLED
-            raise
-        finally:
-            self._leaser.settle(settlement.finished())  # (6)
+            try:
+                async with sending as answer:  # (4)
+                    use.http_status = answer.status
+                    use.openai_request_id = header(response_headers(answer.headers), "x-request-id")
+                    if answer.status == _UNAUTHORIZED:
+                        use.outcome = LeaseOutcome.KEY_REJECTED
+                        raise KeyRejectedUpstreamError
+                    reader = AnswerReader(
+                        method=call.method,
+                        endpoint=call.endpoint.name,
+                        status=answer.status,
+                        headers=answer.headers,
+                        removes_usage=outgoing.asks_for_usage,
+                    )
+                    exchange = Exchange(answer, reader, use)
+                    use.outcome = LeaseOutcome.CANCELLED  # until the caller has read it all
+                    try:
+                        yield exchange  # (5)
+                    finally:
+                        use.usage = reader.usage
+                        if exchange.is_complete:
+                            use.outcome = LeaseOutcome.SERVED
+            except InvalidFieldError:
+                use.outcome = LeaseOutcome.CANCELLED  # the app broke off, or its body is malformed
+                raise
+            finally:
+                use.body_sha256 = outgoing.streamed_sha256
 
-    async def _lease_request(self, call: AppCall) -> LeaseRequest:
-        content_type = header(request_headers(call.headers), "content-type")
-        arguments = (call.method, call.endpoint, content_type, call.body)
+    async def _outgoing(self, call: AppCall) -> _Outgoing:
+        """Return what is sent for *call*, read as far as policy needs."""
+        sent_headers = request_headers(call.headers)
+        if isinstance(call.body, StreamedBody):
+            upload = Upload(
+                call.endpoint,
+                call.query,
+                header(sent_headers, "content-type"),
+                call.body,
+                max_bytes=self._max_upload_bytes,
+            )
+            return _Outgoing(await upload.facts(), upload.body(), upload=upload)
         if len(call.body) <= _SMALL_BODY_BYTES:
-            facts = facts_of(*arguments)
-        else:
-            async with self._parsing:
-                facts = await asyncio.to_thread(facts_of, *arguments)
-        return LeaseRequest(
-            call.request_id,
-            call.key,
-            call.app,
-            call.endpoint.name,
-            facts.model,
-            call.source_ip,
-            hashlib.sha256(call.body).digest(),
-            facts.token_bound,
-            call.app_token,
-            facts.more_models,
-        )
-
-    async def _open(self, request: LeaseRequest, lease: Lease, give_up: float) -> SecretBytes:
-        if self._clock.now() >= lease.expire_time:
-            raise LeaseExpiredError
-        return await self._opener.open(request, lease, self._remaining(give_up))
+            return _read_whole(call, sent_headers, call.body)
+        async with self._parsing:
+            return await asyncio.to_thread(_read_whole, call, sent_headers, call.body)
 
     def _remaining(self, give_up: float) -> float:
         """Return the seconds until *give_up*, at least a little so that time-outs are typed."""
         return max(give_up - self._clock.monotonic(), 0.001)
 
 
-@dataclass(slots=True)
-class _Settlement:
-    """What is known of a lease so far."""
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    """A request's body on its way to OpenAI.
 
-    request: LeaseRequest
-    lease: Lease
-    outcome: LeaseOutcome = LeaseOutcome.UNUSED
-    http_status: int = 0
-    exchange: Exchange | None = None
+    Attributes:
+        sha256: Of the body as the app sent it; empty while it is streamed.
+        asks_for_usage: Whether the body was made to ask OpenAI for the usage.
+    """
 
-    def finished(self) -> LeaseSettlement:
-        exchange = self.exchange
-        usage = exchange.usage if exchange else TokenUsage()
-        return LeaseSettlement(
-            self.lease.lease_id,
-            self.request.request_id,
-            str(self.request.key),
-            self.lease.grant,
-            str(self.request.app),
-            LeaseOutcome.SERVED if exchange and exchange.is_complete else self.outcome,
-            usage.input_tokens,
-            usage.output_tokens,
-            self.http_status,
-            exchange.openai_request_id if exchange else "",
-        )
+    facts: RequestFacts
+    body: bytes | StreamedBody = field(repr=False)
+    sha256: bytes = b""
+    asks_for_usage: bool = False
+    upload: Upload | None = None
+
+    @property
+    def streamed_sha256(self) -> bytes:
+        """SHA-256 of a streamed body that has passed; else empty."""
+        return self.upload.sha256 if self.upload else b""
 
 
-def _must_be_readable(answer: UpstreamAnswer) -> None:
-    """Refuse an encoded answer, which was not asked for: no echo of the key could be seen in it."""
-    if header(answer.headers, "content-encoding") not in {"", "identity"}:
-        raise UpstreamUnavailableError
+def _read_whole(call: AppCall, headers: Headers, body: bytes) -> _Outgoing:
+    facts = facts_of(call.method, call.endpoint, call.query, headers, body)
+    encoding = header(headers, "content-encoding")
+    asking = asking_for_usage(call.method, call.endpoint.name, body, encoding)
+    return _Outgoing(
+        facts,
+        body if asking is None else asking,
+        hashlib.sha256(body).digest(),
+        asks_for_usage=asking is not None,
+    )
 
 
-def _upstream_request(call: AppCall) -> UpstreamRequest:
+def _lease_request(call: AppCall, outgoing: _Outgoing) -> LeaseRequest:
+    facts = outgoing.facts
+    return LeaseRequest(
+        call.request_id,
+        call.key,
+        call.app,
+        call.method,
+        call.endpoint.name,
+        facts.model,
+        call.source_ip,
+        outgoing.sha256,
+        facts.token_bound,
+        call.app_token,
+        facts.more_models,
+    )
+
+
+def _upstream_request(call: AppCall, outgoing: _Outgoing, use: LeaseUse) -> UpstreamRequest:
+    headers = request_headers(call.headers, may_choose_account=use.lease.may_choose_account)
     return UpstreamRequest(
-        call.method, call.endpoint, call.query, request_headers(call.headers), call.body
+        call.method,
+        call.endpoint,
+        call.query,
+        (*headers, ("accept-encoding", accepted_encoding(call.headers))),
+        outgoing.body,
+        use.lease.base_url,
     )

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from gateway_svc.domain.endpoint import Endpoint
+from gateway_svc.domain.headers import Headers, header
+from gateway_svc.domain.multipart import MultipartReader, is_multipart
+from gateway_svc.domain.named_models import (
+    NamedModels,
+    models_in_form,
+    models_in_url,
+    parse_json,
+)
 from svc_runtime.service_error import InvalidFieldError
 
 MAX_BODY_BYTES: Final = 10 * 1024 * 1024
-_MAX_MODEL: Final = 256  # characters; the key service takes no more either
+MAX_MORE_MODELS: Final = 16
 _NEEDS_MODEL: Final = frozenset({"chat/completions", "completions", "embeddings"})
 _JSON: Final = re.compile(
     r"\s*application/json\s*(?:;\s*charset\s*=\s*\"?utf-8\"?\s*)?", re.IGNORECASE
 )
-_MODEL: Final = "model"
-MAX_MORE_MODELS: Final = 16
+_FORM: Final = re.compile(r"\s*application/x-www-form-urlencoded\s*", re.IGNORECASE)
+_TOO_LARGE_RULE: Final = "must have at most 10 MiB"
 # Objects are what costs time to parse: a body of nothing else would hold a processor for seconds.
 _MAX_MARKS: Final = {b"{": 100_000, b"[": 200_000}
 _REFERENCES: Final = (
@@ -30,11 +41,12 @@ _REFERENCES: Final = (
     b'"prompt"',
 )
 _TOKEN_LIMITS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS  # zlib's way to say "gzip, and nothing else"
 
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
-    """What a body says.
+    """What a request says.
 
     Attributes:
         model: The model it names; empty for none.
@@ -47,83 +59,96 @@ class RequestFacts:
     token_bound: int = 0
 
 
-def facts_of(method: str, endpoint: Endpoint, content_type: str, body: bytes) -> RequestFacts:
-    """Read what policy needs from a JSON *body*.
+def facts_of(
+    method: str, endpoint: Endpoint, query: str, headers: Headers, body: bytes
+) -> RequestFacts:
+    """Read what policy needs from a request.
+
+    A body of a type that is not read names no model: where a grant limits models, the key service
+    refuses it, unless the endpoint alone decides.
 
     Raises:
-        InvalidFieldError: The body is too large, not JSON, could be read in two ways (a name that
-            occurs twice), or lacks the model that the endpoint needs.
+        InvalidFieldError: The body is too large, could be read in two ways, or lacks the model that
+            the endpoint needs; or the URL names several models.
     """
     if len(body) > MAX_BODY_BYTES:
-        raise InvalidFieldError("body", "must have at most 10 MiB")
+        raise InvalidFieldError("body", _TOO_LARGE_RULE)
+    in_url = models_in_url(endpoint, query)
+    needs_model = endpoint.name in _NEEDS_MODEL and method == "POST"
     if not body:
-        if method == "POST" and endpoint.name in _NEEDS_MODEL:
+        if needs_model:
             raise InvalidFieldError("body", "must be a JSON object that names a model")
-        return RequestFacts()
-    if not _JSON.fullmatch(content_type):
+        return facts_of_models(in_url)
+    content_type = header(headers, "content-type")
+    plain = _decoded(body, header(headers, "content-encoding"))
+    if _JSON.fullmatch(content_type):
+        models = NamedModels()
+        parsed = _parse_object(plain, models)
+        main = _main_model(parsed)
+        if needs_model and not main:
+            raise InvalidFieldError("model", "must name a model")
+        return facts_of_models((main, *in_url, *models.names), _token_bound(parsed, plain))
+    if needs_model:
         raise InvalidFieldError("content-type", "must be application/json, in UTF-8")
+    return facts_of_models((*in_url, *_models_beside_json(content_type, plain)))
+
+
+def _models_beside_json(content_type: str, plain: bytes) -> Sequence[str]:
+    """Return the models that a body of another type than JSON names, if its type is read."""
+    if is_multipart(content_type):
+        reader = MultipartReader(content_type)
+        reader.feed(plain)
+        reader.must_be_whole()
+        return reader.models
+    if _may_be_json(plain):
+        raise InvalidFieldError("content-type", "must be application/json for a body in JSON")
+    return models_in_form(_text(plain), "body") if _FORM.fullmatch(content_type) else ()
+
+
+def facts_of_models(models: Sequence[str], token_bound: int = 0) -> RequestFacts:
+    """Return the facts of a request that names *models*, the main one first.
+
+    Raises:
+        InvalidFieldError: They are too many, or one cannot be a model's name.
+    """
+    named = NamedModels()
+    named.add(*models)
+    if len(named.names) > MAX_MORE_MODELS + 1:
+        raise InvalidFieldError("model", f"at most {MAX_MORE_MODELS + 1} models may be named")
+    main, *more = named.names or ("",)
+    return RequestFacts(main, tuple(more), token_bound)
+
+
+def _decoded(body: bytes, encoding: str) -> bytes:
+    """Return *body* without its content encoding.
+
+    Raises:
+        InvalidFieldError: It has another than gzip, or is not what that says, or too large inside.
+    """
+    if encoding.strip().lower() in {"", "identity"}:
+        return body
+    if encoding.strip().lower() != "gzip":
+        raise InvalidFieldError("content-encoding", "must be gzip, or absent")
+    reader = zlib.decompressobj(_GZIP_WINDOW)
+    try:
+        plain = reader.decompress(body, MAX_BODY_BYTES + 1)
+    except zlib.error:
+        plain = None
+    if plain is not None and len(plain) > MAX_BODY_BYTES:
+        raise InvalidFieldError("body", _TOO_LARGE_RULE)
+    # One member only: what follows it, some would read and others not.
+    if plain is None or not reader.eof or reader.unused_data:
+        raise InvalidFieldError("body", "must be one whole gzip member")
+    return plain
+
+
+def _parse_object(body: bytes, models: NamedModels) -> dict[str, object]:
     if any(body.count(mark) > bound for mark, bound in _MAX_MARKS.items()):
         raise InvalidFieldError("body", "must hold at most 100,000 objects and 200,000 lists")
-    named = _Models()
-    parsed = _parse(body, named)
-    model = _model(parsed, endpoint)
-    return RequestFacts(model, named.but(model), _token_bound(parsed, body))
-
-
-class _Models:
-    """Collects the models that a body names, at any depth and in any letter case.
-
-    A `model` that is no string is none: a tool may have a parameter of that name.
-    """
-
-    def __init__(self) -> None:
-        self._models: dict[str, None] = {}
-
-    def unambiguous(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
-        """Refuse a name that occurs twice: OpenAI might take the other value than policy did."""
-        parsed = dict(pairs)
-        if len(parsed) != len(pairs):
-            raise ValueError
-        for name, value in pairs:
-            if len(name) == len(_MODEL) and name.lower() == _MODEL and isinstance(value, str):
-                self._models[value] = None
-        return parsed
-
-    def but(self, model: str) -> tuple[str, ...]:
-        """Return the models other than *model*, checked."""
-        others = tuple(_checked(other) for other in self._models if other not in {model, ""})
-        if len(others) > MAX_MORE_MODELS:
-            raise InvalidFieldError("model", f"at most {MAX_MORE_MODELS + 1} models may be named")
-        return others
-
-
-def _model(parsed: dict[str, object], endpoint: Endpoint) -> str:
-    model = parsed.get("model")
-    if model is None:
-        model = ""
-    if not isinstance(model, str):
-        raise InvalidFieldError("model", "must be a string")
-    if not model and endpoint.name in _NEEDS_MODEL:
-        raise InvalidFieldError("model", "must name a model")
-    return _checked(model)
-
-
-def _checked(model: str) -> str:
-    if len(model) > _MAX_MODEL or not model.isascii() or not model.isprintable():
-        raise InvalidFieldError("model", "must have at most 256 printable ASCII characters")
-    return model
-
-
-def _parse(body: bytes, named: _Models) -> dict[str, object]:
-    try:
+    parsed: object = None
+    with contextlib.suppress(ValueError, RecursionError):
         # Decoded here, because json.loads would also take UTF-16, which OpenAI does not.
-        parsed = json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=named.unambiguous,
-            parse_constant=_refuse_constant,
-        )
-    except (ValueError, RecursionError):
-        parsed = None
+        parsed = parse_json(body.decode("utf-8"), models)
     if not isinstance(parsed, dict):
         raise InvalidFieldError(
             "body", "must be one JSON object in UTF-8, in which no name occurs twice"
@@ -131,8 +156,27 @@ def _parse(body: bytes, named: _Models) -> dict[str, object]:
     return parsed
 
 
-def _refuse_constant(constant: str) -> object:
-    raise ValueError(constant)
+def _main_model(parsed: dict[str, object]) -> str:
+    model = parsed.get("model")
+    if model is None:
+        return ""
+    if not isinstance(model, str):
+        raise InvalidFieldError("model", "must be a string")
+    return model
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("ascii")
+    except UnicodeDecodeError:
+        pass
+    raise InvalidFieldError("body", "must be percent-encoded, in ASCII")
+
+
+def _may_be_json(body: bytes) -> bool:
+    """Tell whether a lenient server could read *body*, of another type, as JSON."""
+    start = body[:256].decode(json.detect_encoding(body[:4]), "ignore")
+    return start.lstrip(" \t\r\n\ufeff")[:1] in {"{", "["} or not start.strip()
 
 
 def _token_bound(parsed: dict[str, object], body: bytes) -> int:

@@ -32,7 +32,6 @@ _MAX_ANSWER_BYTES: Final = 1024 * 1024  # a list of models is some 50 KiB
 _MODELS: Final = Endpoint.parse("models")
 _CHAT: Final = Endpoint.parse("chat/completions")
 _AGENT: Final = ("user-agent", "keyturn-gateway")
-_LISTING: Final = UpstreamRequest("GET", _MODELS, "", (_AGENT,), b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +121,24 @@ class Verifier:
         2. List models, which costs nothing and tells whether OpenAI knows the key.
         3. Ask one token of a model, which tells whether the key has quota.
         """
+        base_url = verification.lease.base_url
         api_key = await self._opener.open(verification, verification.lease, _OPEN_SECONDS)  # (1)
-        listing = await _finding(self._upstream.send(_LISTING, api_key, _TRY_SECONDS))  # (2)
+        listing = await _finding(
+            self._upstream.send(_listing(base_url), api_key, _TRY_SECONDS)
+        )  # (2)
         if is_final(listing) or not self._model:
             return conclude(listing, None)
-        sending = self._upstream.send(_asking(self._model), api_key, _TRY_SECONDS)  # (3)
+        sending = self._upstream.send(_asking(self._model, base_url), api_key, _TRY_SECONDS)  # (3)
         del api_key
         return conclude(listing, await _finding(sending))
 
 
-def _asking(model: str) -> UpstreamRequest:
+def _listing(base_url: str) -> UpstreamRequest:
+    """Return the request for the models that there are."""
+    return UpstreamRequest("GET", _MODELS, "", (_AGENT,), b"", base_url)
+
+
+def _asking(model: str, base_url: str) -> UpstreamRequest:
     """Return the request of one token of *model*."""
     body = {
         "model": model,
@@ -139,7 +146,7 @@ def _asking(model: str) -> UpstreamRequest:
         "max_completion_tokens": 1,
     }
     headers = (_AGENT, ("content-type", "application/json"))
-    return UpstreamRequest("POST", _CHAT, "", headers, json.dumps(body).encode())
+    return UpstreamRequest("POST", _CHAT, "", headers, json.dumps(body).encode(), base_url)
 
 
 async def _finding(

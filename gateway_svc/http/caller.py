@@ -9,6 +9,7 @@ from typing import Final
 from aiohttp.web import BaseRequest
 
 from gateway_svc.domain.roles import APP, AppIds
+from gateway_svc.http.websocket import token_subprotocol, wants_websocket
 from svc_runtime.caller import Caller
 from svc_runtime.clock import Clock
 from svc_runtime.http_tls import peer_spiffe_id
@@ -58,6 +59,9 @@ def _token(request: BaseRequest) -> SecretBytes | None:
     values = request.headers.getall(_AUTHORIZATION, [])
     if len(values) > 1:
         raise CallerUnverifiedError
+    subprotocol = token_subprotocol(request) if wants_websocket(request) else None
+    if subprotocol is not None and not values:
+        values = [f"Bearer {subprotocol}"]  # of a browser, which cannot set headers
     match = _BEARER_JWT.fullmatch(values[0]) if values else None
     if match is None or len(match[1]) > _MAX_CHARACTERS:
         return None

@@ -68,6 +68,7 @@ class _Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Take *data*; a head that it begins must be complete soon."""
         super().data_received(data)
+        self._break_off_malformed_body()
         if self._messages or not self._is_idle():
             self._stop_head_timer()
         elif self._head_timer is None:
@@ -112,6 +113,25 @@ class _Connection(web.RequestHandler):
     def close_if_idle(self) -> None:
         """Close the connection unless a request is being served, whose body may yet be coming."""
         if not self._messages and self._is_idle():
+            self.close()
+
+    def _break_off_malformed_body(self) -> None:
+        """Tell the reader of a body that its rest is malformed.
+
+        aiohttp says so only in place of the next request. Whoever reads would wait for more.
+        """
+        if not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
+            return
+        if len(self._messages) > 1:
+            body = self._messages[-2][1]
+        elif self._current_request is not None:
+            body = self._current_request.content
+        else:
+            return
+        if not body.is_eof():
+            self._messages.pop()
+            body.set_exception(web.RequestPayloadError())
+            body.feed_eof()
             self.close()
 
     def _start_head_timer(self) -> None:

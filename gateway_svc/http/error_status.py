@@ -44,6 +44,7 @@ HTTP_STATUS: Final[Mapping[type[ServiceError], tuple[int, str]]] = {
     errors.KeyRejectedUpstreamError: (401, _UNAUTHENTICATED),
     errors.UpstreamUnavailableError: (502, _FAILED),
     errors.UpstreamTimedOutError: (504, _FAILED),
+    errors.UpstreamNotAllowedError: (403, _DENIED),
     IssuerUnavailableError: (503, _FAILED),
     VaultUnavailableError: (503, _FAILED),
 }

@@ -7,19 +7,29 @@ import time
 from typing import Final
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from gateway_svc.domain.calls import app_of
 from gateway_svc.domain.endpoint import Endpoint
 from gateway_svc.domain.errors import UpstreamTimedOutError
-from gateway_svc.domain.headers import Headers, may_pass_to_openai
+from gateway_svc.domain.headers import ACCEPT_ENCODING, Headers, may_pass_to_openai
 from gateway_svc.domain.http_request import METHODS, check_header_value, check_query
 from gateway_svc.domain.key_name import FIELD as KEY_FIELD
 from gateway_svc.domain.key_name import KeyChoice
-from gateway_svc.domain.relay import AppCall, Exchange, Relay
+from gateway_svc.domain.live_relay import LiveRelay
+from gateway_svc.domain.live_session import UpstreamRefusedLiveError
+from gateway_svc.domain.relay import AppCall, Relay
+from gateway_svc.http.answers import AnswerNotTakenError, answer, cut, no_such_route, pass_on
 from gateway_svc.http.caller import HTTPAuthenticator
-from gateway_svc.http.error_status import error_body, http_error, internal_error
-from gateway_svc.http.request_body import read_body
+from gateway_svc.http.error_status import http_error, internal_error
+from gateway_svc.http.request_body import body_of
+from gateway_svc.http.websocket import (
+    answer_refusal,
+    check_handshake,
+    offered_subprotocols,
+    serve_live,
+    wants_websocket,
+)
 from svc_runtime.call_context import (
     REQUEST_ID_KEY,
     CallContext,
@@ -34,22 +44,19 @@ from svc_runtime.service_error import InvalidFieldError, ServiceError
 _log = structlog.get_logger()
 
 _PREFIX: Final = "/v1/"
-_SERVER: Final = {"server": "keyturn"}  # in place of the versions of Python and aiohttp
+# Policy reads the body by these: OpenAI must not see others.
+_POLICY_HEADERS: Final = ("content-type", "content-encoding")
 # The relay's own time-outs say more than this one does. They come first: aiohttp rounds up to 1 s.
 _LAST_SECONDS: Final = 1.5
-_ANSWER_SECONDS: Final = 10.0  # for the short answers that are the gateway's own
-
-
-class AnswerNotTakenError(ConnectionError):
-    """The app does not read its answer; the connection is cut."""
 
 
 class HTTPFront:
-    """Every method and path below `/v1/`, for JSON and event streams."""
+    """Every method and path below `/v1/`."""
 
     def __init__(
         self,
         relay: Relay,
+        live_relay: LiveRelay,
         authenticator: HTTPAuthenticator,
         key_choice: KeyChoice,
         *,
@@ -60,6 +67,7 @@ class HTTPFront:
         The bound is one for all of it: reading the body, relaying, and the app taking the answer.
         """
         self._relay = relay
+        self._live_relay = live_relay
         self._authenticator = authenticator
         self._key_choice = key_choice
         self._timeout_seconds = request_timeout_seconds
@@ -75,7 +83,7 @@ class HTTPFront:
                 outcome = {"code": str(response.status)}
             except ServiceError as error:
                 outcome = {"reason": error.reason}
-                response = await _answer(request, *http_error(error), outcome)
+                response = await answer(request, *http_error(error), outcome)
             except AnswerNotTakenError:
                 outcome = {"code": "ANSWER_NOT_TAKEN"}
                 raise
@@ -85,7 +93,7 @@ class HTTPFront:
             except Exception as error:  # noqa: BLE001 - the last line: nothing of a fault may reach the app
                 _log.error("internal_error", exception=type(error).__name__)
                 outcome = {"reason": "INTERNAL"}
-                response = await _answer(request, *internal_error(), outcome)
+                response = await answer(request, *internal_error(), outcome)
             finally:
                 _log.info(
                     "http",
@@ -105,22 +113,27 @@ class HTTPFront:
         limit = asyncio.timeout_at(give_up + _LAST_SECONDS)
         try:
             async with limit:
-                return await self._serve(request, refusal, give_up)
+                return await self._serve(request, refusal, give_up, limit)
         except TimeoutError:
             if not limit.expired():
                 raise
         if request.writer.output_size > 0:
-            raise _cut(request, AnswerNotTakenError())
+            raise cut(request, AnswerNotTakenError())
         raise UpstreamTimedOutError
 
     async def _serve(
-        self, request: web.BaseRequest, refusal: ServiceError | None, give_up: float
+        self,
+        request: web.BaseRequest,
+        refusal: ServiceError | None,
+        give_up: float,
+        limit: asyncio.Timeout,
     ) -> web.StreamResponse:
         if refusal is not None:
             raise refusal
+        _check_version(request)
         path, _, query = request.raw_path.partition("?")
         if not path.startswith(_PREFIX) or request.method not in METHODS:
-            return await _answer(request, *_no_such_route())
+            return await answer(request, *no_such_route())
         call = current_call()
         call.caller = await self._authenticator.authenticate(request)
         app = app_of(call.caller)
@@ -128,7 +141,10 @@ class HTTPFront:
         endpoint = Endpoint.parse(path.removeprefix(_PREFIX))
         annotate(key=str(key), app=str(app), endpoint=endpoint.name)
         checked_query, headers = check_query(query, "query"), _headers(request)
-        body = await read_body(request, give_up)
+        is_live = wants_websocket(request)
+        if is_live:
+            check_handshake(request)
+        body = b"" if is_live else await body_of(request, give_up)
         app_call = AppCall(
             call.request_id,
             app,
@@ -142,67 +158,20 @@ class HTTPFront:
             body,
             call.caller.token,
         )
+        if is_live:
+            return await self._serve_live(request, app_call, limit)
         async with self._relay.exchange(app_call) as exchange:
-            return await _pass_on(request, exchange)
+            return await pass_on(request, exchange)
 
-
-async def _pass_on(request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
-    receipt = exchange.receipt
-    annotate(
-        lease=receipt.lease_id,
-        grant=receipt.grant,
-        key_version=receipt.key_version,
-        http_status=exchange.status,
-        openai_request_id=exchange.openai_request_id,
-    )
-    response = web.StreamResponse(status=exchange.status, headers=_SERVER)
-    for name, value in (*exchange.headers, *receipt.headers()):
-        response.headers[name] = value
-    await response.prepare(request)
-    async for piece in exchange.body():
-        await response.write(piece)
-    await response.write_eof()
-    return response
-
-
-async def _answer(
-    request: web.BaseRequest,
-    status: int,
-    headers: dict[str, str],
-    body: bytes,
-    outcome: dict[str, str] | None = None,
-) -> web.StreamResponse:
-    """Answer with *body*, or break the answer off if its head has gone out already."""
-    if outcome is not None:
-        outcome["code"] = str(status)
-    if request.writer.output_size > 0:
-        raise _cut(request, ConnectionResetError())
-    response = web.Response(status=status, headers=headers | _SERVER, body=body)
-    response.headers[REQUEST_ID_KEY] = current_call().request_id
-    try:
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            await response.prepare(request)
-            await response.write_eof()
-    except TimeoutError:
-        raise _cut(request, AnswerNotTakenError()) from None
-    return response
-
-
-def _cut(request: web.BaseRequest, error: ConnectionError) -> ConnectionError:
-    """Cut the connection: once a head is out, only that says that the answer is not whole."""
-    if request.transport is not None:
-        request.transport.abort()
-    return error
-
-
-def _no_such_route() -> tuple[int, dict[str, str], bytes]:
-    body = error_body(
-        "The gateway serves GET, POST, PUT, PATCH and DELETE below /v1/ only.",
-        "invalid_request_error",
-        None,
-        "NO_SUCH_ROUTE",
-    )
-    return 404, {"content-type": "application/json"}, body
+    async def _serve_live(
+        self, request: web.BaseRequest, call: AppCall, limit: asyncio.Timeout
+    ) -> web.StreamResponse:
+        try:
+            async with self._live_relay.live(call, offered_subprotocols(request)) as live:
+                limit.reschedule(None)  # the session has its own bound
+                return await serve_live(request, live)
+        except UpstreamRefusedLiveError as refusal:
+            return await answer_refusal(request, refusal)
 
 
 def _request_id(request: web.BaseRequest) -> tuple[str, InvalidFieldError | None]:
@@ -213,6 +182,23 @@ def _request_id(request: web.BaseRequest) -> tuple[str, InvalidFieldError | None
         return new_request_id(), error
 
 
+def _check_version(request: web.BaseRequest) -> None:
+    """Return if *request* is framed as its version of HTTP has it; else let nothing follow it.
+
+    Raises:
+        InvalidFieldError: It is not.
+    """
+    codings = [
+        value.strip().lower() for value in request.headers.getall(hdrs.TRANSFER_ENCODING, [])
+    ]
+    versions = (HttpVersion11,) if codings else (HttpVersion10, HttpVersion11)
+    if request.version not in versions or codings not in ([], ["chunked"]):
+        request.protocol.close()
+        raise InvalidFieldError(
+            "request", "must be HTTP/1.1, chunked at most, or HTTP/1.0 with a plain body"
+        )
+
+
 def _single(request: web.BaseRequest, name: str) -> str | None:
     values = request.headers.getall(name, [])
     if len(values) > 1:
@@ -221,9 +207,10 @@ def _single(request: web.BaseRequest, name: str) -> str | None:
 
 
 def _headers(request: web.BaseRequest) -> Headers:
-    _single(request, "content-type")  # policy reads the body by it: OpenAI must not see another
+    for name in _POLICY_HEADERS:
+        _single(request, name)
     return tuple(
         (name.lower(), check_header_value(value, name.lower()))
         for name, value in request.headers.items()
-        if may_pass_to_openai(name)
+        if may_pass_to_openai(name) or name.lower() == ACCEPT_ENCODING
     )

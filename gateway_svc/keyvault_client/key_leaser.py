@@ -35,6 +35,7 @@ class GrpcKeyLeaser:
             key=str(request.key),
             app=str(request.app),
             app_token=request.app_token.expose() if request.app_token else b"",
+            method=request.method,
             endpoint=request.endpoint,
             model=request.model,
             more_models=request.more_models,

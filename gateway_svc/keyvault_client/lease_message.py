@@ -33,4 +33,6 @@ def lease_of(message: lease_pb.Lease) -> Lease:
         message.expire_time.ToDatetime(tzinfo=UTC),
         message.sealed_key,
         token,
+        message.base_url,
+        message.may_choose_account,
     )

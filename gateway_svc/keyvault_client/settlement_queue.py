@@ -11,6 +11,7 @@ import grpc
 import structlog
 
 from gateway_svc.domain.ports import LeaseOutcome, LeaseSettlement
+from gateway_svc.domain.usage import Usage, UsageSource
 from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
 from keyturn.keyvault.v1.key_lease_service_pb2_grpc import KeyLeaseServiceStub
 from svc_runtime.grpc_channel import ReloadingChannel
@@ -35,6 +36,12 @@ _OUTCOME: Final = {
     LeaseOutcome.CANCELLED: lease_pb.LEASE_OUTCOME_CANCELLED,
     LeaseOutcome.UNUSED: lease_pb.LEASE_OUTCOME_UNUSED,
 }
+_SOURCE: Final = {
+    UsageSource.NONE: lease_pb.USAGE_SOURCE_UNSPECIFIED,
+    UsageSource.REPORTED: lease_pb.USAGE_SOURCE_REPORTED,
+    UsageSource.SEEN: lease_pb.USAGE_SOURCE_SEEN,
+}
+_MAX_UINT32: Final = 2**32 - 1
 
 
 class SettlementQueue:
@@ -118,8 +125,22 @@ def _message(settlement: LeaseSettlement) -> lease_pb.LeaseSettlement:
         grant=settlement.grant,
         app=settlement.app,
         outcome=_OUTCOME[settlement.outcome],
-        input_tokens=settlement.input_tokens,
-        output_tokens=settlement.output_tokens,
+        usage=_usage(settlement.usage),
         http_status=settlement.http_status,
         openai_request_id=settlement.openai_request_id[:_MAX_ID],
+        body_sha256=settlement.body_sha256,
+    )
+
+
+def _usage(usage: Usage) -> lease_pb.Usage:
+    return lease_pb.Usage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_input_tokens=usage.cached_input_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        audio_seconds=usage.audio_seconds,
+        images=min(usage.images, _MAX_UINT32),
+        model=usage.model,
+        subject=usage.subject,
+        source=_SOURCE[usage.source],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 
 from aiohttp import ClientConnectionError, ClientRequest, ClientResponse, hdrs
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.connector import Connection
 
 from svc_runtime.secret_bytes import SecretBytes
@@ -46,3 +47,13 @@ class KeyedRequest(ClientRequest):
             return await super().send(conn)
         finally:
             del self.headers[hdrs.AUTHORIZATION]
+
+    async def write_bytes(
+        self,
+        writer: AbstractStreamWriter,
+        conn: Connection,
+        content_length: int | None = None,
+    ) -> None:
+        """Write the body, after the head: it must not wait in memory for a slow app's body."""
+        writer.send_headers()
+        await super().write_bytes(writer, conn, content_length)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from gateway_svc.domain.headers import Headers
-from gateway_svc.domain.ports import UpstreamAnswer, UpstreamRequest
+from gateway_svc.domain.ports import StreamedBody, UpstreamAnswer, UpstreamRequest
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import ServiceError
 
@@ -17,6 +17,7 @@ class FakeUpstream:
     Attributes:
         sent: Every request, with the key that it bore.
         timeouts: How many seconds each request was given.
+        streamed: What streamed bodies held, piece by piece.
         open_count: How many answers are being read.
     """
 
@@ -34,6 +35,7 @@ class FakeUpstream:
         self._refuses_connection = refuses_connection
         self.sent: list[tuple[UpstreamRequest, SecretBytes]] = []
         self.timeouts: list[float] = []
+        self.streamed: list[bytes] = []
         self.open_count = 0
 
     @asynccontextmanager
@@ -45,6 +47,9 @@ class FakeUpstream:
         self.timeouts.append(timeout_seconds)
         if self._refuses_connection is not None:
             raise self._refuses_connection
+        if isinstance(request.body, StreamedBody):
+            async for piece in request.body.pieces:
+                self.streamed.append(piece)
         self.open_count += 1
         try:
             yield UpstreamAnswer(self._status, self._headers, self._body())

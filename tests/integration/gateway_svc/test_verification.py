@@ -47,7 +47,7 @@ async def upstream(record_path: Path) -> AsyncIterator[AiohttpUpstream]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     client = AiohttpUpstream(
-        f"http://127.0.0.1:{runner.addresses[0][1]}/v1", None, max_connections=4
+        [f"http://127.0.0.1:{runner.addresses[0][1]}/v1"], None, max_connections=4
     )
     await client.start()
     yield client
@@ -107,7 +107,7 @@ async def test_one_verification_is_as_many_requests_as_the_stand_in_counts_on(
 
 async def test_an_openai_that_is_not_there_is_unreachable() -> None:
     (port,) = free_ports(1)
-    client = AiohttpUpstream(f"http://127.0.0.1:{port}/v1", None, max_connections=1)
+    client = AiohttpUpstream([f"http://127.0.0.1:{port}/v1"], None, max_connections=1)
     await client.start()
     try:
         outcome = await _tried(client, make_key())
@@ -125,7 +125,7 @@ async def test_a_connection_that_is_cut_in_the_middle_is_unreachable() -> None:
 
     server = await asyncio.start_server(cut, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    client = AiohttpUpstream(f"http://127.0.0.1:{port}/v1", None, max_connections=1)
+    client = AiohttpUpstream([f"http://127.0.0.1:{port}/v1"], None, max_connections=1)
     await client.start()
     try:
         outcome = await _tried(client, make_key())

@@ -7,11 +7,8 @@ from datetime import timedelta
 
 from gateway_svc.domain.endpoint import Endpoint
 from gateway_svc.domain.key_name import KeyName
-from gateway_svc.domain.ports import (
-    Lease,
-    LeaseOutcome,
-    LeaseSettlement,
-)
+from gateway_svc.domain.live_relay import LiveRelay
+from gateway_svc.domain.ports import Lease, LeaseOutcome, LeaseSettlement
 from gateway_svc.domain.relay import AppCall, Exchange, Relay
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import ServiceError
@@ -19,6 +16,7 @@ from svc_runtime.spiffe_id import SpiffeId
 from tests.fakes.fake_clock import START, FakeClock
 from tests.fakes.fake_key_leaser import FakeKeyLeaser
 from tests.fakes.fake_key_opener import FakeKeyOpener
+from tests.fakes.fake_live_upstream import FakeLiveUpstream
 from tests.fakes.fake_upstream import FakeUpstream
 
 API_KEY = SecretBytes(b"sk-canary-0123456789abcdef")
@@ -66,6 +64,8 @@ class Stage:
         self.opener = FakeKeyOpener(key)
         self.upstream = upstream or FakeUpstream(ANSWER)
         self.relay = Relay(self.leaser, self.opener, self.upstream, self.clock)
+        self.live_upstream = FakeLiveUpstream()
+        self.live_relay = LiveRelay(self.leaser, self.opener, self.live_upstream, self.clock)
 
     async def serve(self, call: AppCall = CALL) -> bytes:
         """Make *call* and return the whole answer."""

@@ -68,7 +68,7 @@ def test_an_unknown_setting_of_a_section_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "base_url",
-    ["https://api.openai.com/v1", "https://eu.api.openai.com/v1", "https://[2001:db8::1]:8443"],
+    ["https://api.openai.com/v1", "https://eu.api.openai.com/v1", "https://[2606:4700::1]:8443"],
 )
 def test_an_upstream_over_https_is_accepted(tmp_path: Path, base_url: str) -> None:
     assert _load(tmp_path, sections=_openai(base_url)).openai.base_url == base_url
@@ -113,6 +113,25 @@ def test_no_other_upstream_is_accepted(tmp_path: Path, base_url: str) -> None:
 
     assert text.startswith("openai")
     assert "canary" not in text
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1", "10.1.2.3", "169.254.169.254", "[::1]", "[fd00::1]"]
+)
+def test_an_upstream_inside_is_accepted_only_when_asked_for(tmp_path: Path, host: str) -> None:
+    sections = f'[openai]\nbase_url = "https://{host}/v1"'
+
+    assert "allow_private_addresses" in _refusal(tmp_path, sections=sections)
+    allowed = _load(tmp_path, sections=f"{sections}\nallow_private_addresses = true")
+    assert allowed.openai.base_url == f"https://{host}/v1"
+
+
+def test_other_upstreams_obey_the_same_rules(tmp_path: Path) -> None:
+    settings = _load(tmp_path, sections='[openai]\nother_base_urls = ["https://eu.example/v1"]')
+    refusal = _refusal(tmp_path, sections='[openai]\nother_base_urls = ["http://eu.example/v1"]')
+
+    assert settings.openai.base_urls == ("https://api.openai.com/v1", "https://eu.example/v1")
+    assert "base_url must be https" in refusal
 
 
 def _openai(base_url: str, *, allows_http: bool = False) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gateway_svc.domain.headers import (
+    accepted_encoding,
     header,
     may_pass_to_openai,
     request_headers,
@@ -15,10 +16,14 @@ from gateway_svc.domain.headers import (
     [
         "accept",
         "Accept-Language",
+        "Content-Encoding",
         "content-type",
         "Idempotency-Key",
         "OpenAI-Beta",
+        "OpenAI-Something-New",
+        "Range",
         "User-Agent",
+        "X-Client-Request-Id",
         "X-Stainless-Retry-Count",
     ],
 )
@@ -34,11 +39,10 @@ def test_a_listed_header_passes_to_openai(name: str) -> None:
         "Api-Key",
         "X-Api-Key",
         "Cookie",
-        "OpenAI-Organization",
-        "OpenAI-Project",
         "Accept-Encoding",
-        "Content-Encoding",
         "Content-Length",
+        "OpenAI",
+        "OpenAI-",
         "Transfer-Encoding",
         "Connection",
         "Host",
@@ -69,6 +73,51 @@ def test_headers_pass_in_lower_case_and_in_order() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["OpenAI-Organization", "openai-project"])
+def test_the_account_is_the_apps_choice_only_where_it_may_choose(name: str) -> None:
+    sent = [(name, "org-1"), ("accept", "A")]
+
+    assert request_headers(sent) == (("accept", "A"),)
+    assert request_headers(sent, may_choose_account=True) == (
+        (name.lower(), "org-1"),
+        ("accept", "A"),
+    )
+
+
+@pytest.mark.parametrize(
+    "accepted",
+    ["gzip", "GZIP", "gzip, deflate, br", "br;q=1.0, gzip;q=0.8", "x-gzip", "gzip ; q=0.001"],
+)
+def test_gzip_is_asked_for_where_the_app_takes_it(accepted: str) -> None:
+    assert accepted_encoding([("Accept-Encoding", accepted)]) == "gzip"
+
+
+@pytest.mark.parametrize(
+    "accepted", ["", "identity", "br", "deflate", "gzip;q=0", "gzip;q=0.000", "*", "gzipped"]
+)
+def test_else_no_encoding_is_asked_for(accepted: str) -> None:
+    assert accepted_encoding([("Accept-Encoding", accepted)]) == "identity"
+
+
+def test_an_app_that_says_nothing_of_encodings_gets_none() -> None:
+    assert accepted_encoding([("accept", "gzip")]) == "identity"
+
+
+@pytest.mark.parametrize(
+    ("location", "passes"),
+    [
+        ("/v1/realtime/calls/rtc_1", True),
+        ("https://openai.example/v1/x", False),
+        ("//openai.example/v1/x", False),
+        ("/v2/x", False),
+        ("/v1/x?next=https://openai.example", False),
+        ("/v1/..\\x", False),
+    ],
+)
+def test_a_location_passes_only_below_openais_own_paths(location: str, *, passes: bool) -> None:
+    assert bool(response_headers([("location", location)])) is passes
+
+
 def test_openais_headers_pass_by_list_only() -> None:
     answered = [
         ("Content-Type", "application/json"),
@@ -79,6 +128,8 @@ def test_openais_headers_pass_by_list_only() -> None:
         ("X-Should-Retry", "true"),
         ("OpenAI-Processing-Ms", "5"),
         ("OpenAI-Version", "2020-10-01"),
+        ("OpenAI-Something-New", "1"),
+        ("Content-Range", "bytes 0-1/2"),
         ("Set-Cookie", "canary"),
         ("OpenAI-Organization", "canary"),
         ("OpenAI-Project", "canary"),
@@ -102,6 +153,8 @@ def test_openais_headers_pass_by_list_only() -> None:
         "x-should-retry": "true",
         "openai-processing-ms": "5",
         "openai-version": "2020-10-01",
+        "openai-something-new": "1",
+        "content-range": "bytes 0-1/2",
     }
 
 

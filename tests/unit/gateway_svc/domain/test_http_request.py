@@ -6,13 +6,15 @@ from gateway_svc.domain.http_request import check_header_value, check_method, ch
 from svc_runtime.service_error import InvalidFieldError
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize(
+    "method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"]
+)
 def test_a_listed_method_passes(method: str) -> None:
     assert check_method(method, "method") == method
 
 
 @pytest.mark.parametrize(
-    "method", ["", "get", "HEAD", "OPTIONS", "CONNECT", "TRACE", "POST ", "GET\r\n", "GET /x"]
+    "method", ["", "get", "CONNECT", "TRACE", "PRI", "POST ", "GET\r\n", "GET /x"]
 )
 def test_no_other_method_passes(method: str) -> None:
     with pytest.raises(InvalidFieldError) as caught:

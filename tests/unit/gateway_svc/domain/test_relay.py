@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
+from gateway_svc.domain.endpoint import Endpoint
 from gateway_svc.domain.errors import UpstreamUnavailableError
 from gateway_svc.domain.ports import (
     KeyPurpose,
     Lease,
+    LeaseOutcome,
     LeaseRequest,
+    StreamedBody,
     UpstreamRequest,
 )
 from gateway_svc.domain.relay import AppCall, Relay
@@ -38,6 +42,7 @@ async def test_the_key_service_is_told_what_policy_needs_and_no_more() -> None:
             "request-0001",
             CALL.key,
             CALL.app,
+            "POST",
             "chat/completions",
             "gpt-4o",
             "10.1.2.3",
@@ -62,7 +67,11 @@ async def test_openai_gets_the_body_unchanged_and_listed_headers_only() -> None:
     await stage.serve()
 
     request = UpstreamRequest(
-        "POST", CALL.endpoint, "x=1", (("content-type", "application/json"),), BODY
+        "POST",
+        CALL.endpoint,
+        "x=1",
+        (("content-type", "application/json"), ("accept-encoding", "identity")),
+        BODY,
     )
     assert stage.upstream.sent == [(request, API_KEY)]
 
@@ -160,9 +169,9 @@ async def test_the_head_of_the_answer_shows_listed_headers_only() -> None:
         assert exchange.openai_request_id == "r"
 
 
-async def test_an_encoded_answer_is_not_passed_on() -> None:
-    headers = (("content-type", "application/json"), ("content-encoding", "gzip"))
-    stage = Stage(FakeUpstream(b"\x1f\x8bcanary", status=400, headers=headers))
+async def test_an_answer_in_an_encoding_that_nobody_asked_for_is_not_passed_on() -> None:
+    headers = (("content-type", "application/json"), ("content-encoding", "br"))
+    stage = Stage(FakeUpstream(b"canary", status=400, headers=headers))
 
     with pytest.raises(UpstreamUnavailableError):
         await stage.serve()
@@ -185,3 +194,80 @@ async def test_a_large_body_is_read_as_a_small_one_is() -> None:
     await stage.serve(replace(CALL, body=body))
 
     assert [request.model for request in stage.leaser.requests] == ["gpt-4o"]
+
+
+async def test_a_stream_is_made_to_tell_its_usage_without_the_app_noticing() -> None:
+    events = (
+        b'data: {"choices":[{"delta":{"content":"a"}}],"usage":null}\n\n'
+        b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1}}\n\n'
+        b"data: [DONE]\n\n"
+    )
+    body = b'{"model":"gpt-4o","stream":true}'
+    stage = Stage(FakeUpstream(events, headers=(("content-type", "text/event-stream"),)))
+
+    answer = await stage.serve(replace(CALL, body=body))
+
+    assert answer == b'data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: [DONE]\n\n'
+    [(request, _)] = stage.upstream.sent
+    assert (
+        request.body == b'{"stream_options":{"include_usage":true},"model":"gpt-4o","stream":true}'
+    )
+    [lease] = stage.leaser.requests
+    assert lease.body_sha256 == hashlib.sha256(body).digest()
+    [settlement] = stage.leaser.settlements
+    assert (settlement.usage.input_tokens, settlement.usage.output_tokens) == (3, 1)
+
+
+UPLOAD = (
+    b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nabc\r\n'
+    b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n--b--\r\n'
+)
+
+
+async def _pieces(body: bytes, size: int = 7) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), size):
+        yield body[start : start + size]
+
+
+def _upload(body: bytes = UPLOAD, endpoint: str = "audio/transcriptions") -> AppCall:
+    return replace(
+        CALL,
+        endpoint=Endpoint.parse(endpoint),
+        headers=(("content-type", "multipart/form-data; boundary=b"),),
+        body=StreamedBody(_pieces(body), len(body)),
+    )
+
+
+async def test_an_upload_is_decided_by_its_model_and_streamed_byte_for_byte() -> None:
+    stage = Stage()
+
+    await stage.serve(_upload())
+
+    [lease] = stage.leaser.requests
+    assert (lease.model, lease.body_sha256) == ("whisper-1", b"")
+    assert b"".join(stage.upstream.streamed) == UPLOAD
+    [settlement] = stage.leaser.settlements
+    assert settlement.body_sha256 == hashlib.sha256(UPLOAD).digest()
+
+
+async def test_an_upload_that_names_a_model_where_none_is_taken_is_never_sent_whole() -> None:
+    stage = Stage()
+
+    with pytest.raises(InvalidFieldError):
+        await stage.serve(_upload(endpoint="files"))
+
+    assert len(b"".join(stage.upstream.streamed)) < len(UPLOAD)
+    [settlement] = stage.leaser.settlements
+    assert (settlement.outcome, settlement.body_sha256) == (LeaseOutcome.CANCELLED, b"")
+
+
+async def test_the_key_is_used_where_the_lease_says_and_the_account_is_the_grants_choice() -> None:
+    call = replace(CALL, headers=(*CALL.headers, ("openai-project", "p")))
+    for may_choose in (False, True):
+        lease = replace(LEASE, base_url="https://eu.example/v1", may_choose_account=may_choose)
+        stage = Stage(lease=lease)
+        await stage.serve(call)
+
+        [(request, _)] = stage.upstream.sent
+        assert request.base_url == "https://eu.example/v1"
+        assert (("openai-project", "p") in request.headers) is may_choose

@@ -17,6 +17,7 @@ from gateway_svc.domain.errors import (
 from gateway_svc.domain.ports import (
     LeaseOutcome,
 )
+from gateway_svc.domain.usage import Usage, UsageSource
 from svc_runtime.service_error import ServiceError
 from svc_runtime.vault.errors import VaultUnavailableError
 from tests.fakes.fake_clock import START
@@ -31,12 +32,14 @@ from tests.unit.gateway_svc.relay_stage import (
     read,
 )
 
+REPORTED = Usage(11, 7, source=UsageSource.REPORTED)
+
 
 async def test_a_served_call_is_settled_with_its_tokens() -> None:
     stage = Stage(FakeUpstream(ANSWER[:20], ANSWER[20:]))
 
     assert await stage.serve() == ANSWER
-    assert stage.leaser.settlements == [replace(ANSWERED, input_tokens=11, output_tokens=7)]
+    assert stage.leaser.settlements == [replace(ANSWERED, usage=REPORTED)]
 
 
 async def test_a_refusal_by_the_key_service_leaves_nothing_to_settle() -> None:
@@ -112,8 +115,7 @@ async def test_an_answer_that_breaks_off_is_settled_as_failed_with_the_tokens_so
             SETTLED,
             outcome=LeaseOutcome.UPSTREAM_FAILED,
             http_status=200,
-            input_tokens=11,
-            output_tokens=1,
+            usage=replace(REPORTED, output_tokens=1),
         )
     ]
 

@@ -16,9 +16,15 @@ JSON = "application/json"
 
 
 def _facts(
-    body: bytes, endpoint: Endpoint = CHAT, content_type: str = JSON, method: str = "POST"
+    body: bytes,
+    endpoint: Endpoint = CHAT,
+    content_type: str = JSON,
+    method: str = "POST",
+    query: str = "",
+    encoding: str = "",
 ) -> RequestFacts:
-    return facts_of(method, endpoint, content_type, body)
+    headers = (("content-type", content_type), ("content-encoding", encoding))
+    return facts_of(method, endpoint, query, headers, body)
 
 
 def _refusal(body: bytes, endpoint: Endpoint = CHAT, content_type: str = JSON) -> InvalidFieldError:
@@ -101,7 +107,7 @@ def test_a_body_must_be_there_where_a_model_is_needed() -> None:
     ("method", "endpoint"), [("GET", "chat/completions"), ("POST", "responses/r_1/cancel")]
 )
 def test_a_request_without_a_body_names_no_model(method: str, endpoint: str) -> None:
-    assert facts_of(method, Endpoint.parse(endpoint), "", b"") == RequestFacts()
+    assert facts_of(method, Endpoint.parse(endpoint), "", (), b"") == RequestFacts()
 
 
 def test_a_model_may_be_absent_elsewhere() -> None:

@@ -1,135 +1,80 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from gateway_svc.domain.usage import TokenUsage, UsageMeter
+from gateway_svc.domain.usage import Usage, UsageSource, usage_of_answer, usage_of_event
 
-JSON = "application/json; charset=utf-8"
-EVENTS = "text/event-stream; charset=utf-8"
-CHAT = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
-RESPONSES = {
-    "input_tokens": 11,
-    "input_tokens_details": {"cached_tokens": 3},
-    "output_tokens": 7,
-    "total_tokens": 18,
+REALTIME = {
+    "type": "response.done",
+    "response": {
+        "id": "resp_1",
+        "usage": {
+            "input_tokens": 5,
+            "output_tokens": 7,
+            "input_token_details": {"cached_tokens": 2},
+        },
+    },
 }
-TRICK = 'He said "usage": {"prompt_tokens": 999, "completion_tokens": 999} and left.'
 
 
-def _usage(content_type: str, *pieces: bytes) -> TokenUsage:
-    meter = UsageMeter(content_type)
-    for piece in pieces:
-        meter.feed(piece)
-    return meter.usage()
+def test_the_end_of_a_realtime_response_reports_its_usage() -> None:
+    usage = usage_of_event(json.dumps(REALTIME))
+
+    assert usage == Usage(5, 7, 2, subject="resp_1", source=UsageSource.REPORTED)
 
 
-def _json(*, is_pretty: bool = False, **fields: object) -> bytes:
-    return json.dumps(fields, indent=2 if is_pretty else None).encode()
+def test_a_transcript_of_the_apps_audio_reports_its_seconds() -> None:
+    event = {
+        "type": "conversation.item.input_audio_transcription.completed",
+        "usage": {"type": "duration", "seconds": 3},
+    }
+    usage = usage_of_event(json.dumps(event))
 
-
-def _events(*events: object) -> bytes:
-    return (
-        b"".join(b"data: " + json.dumps(e).encode() + b"\n\n" for e in events) + b"data: [DONE]\n\n"
-    )
-
-
-CHAT_ANSWER = _json(id="c", choices=[{"message": {"content": TRICK}}], usage=CHAT, tier="default")
-STREAM_ANSWER = _events(
-    {"choices": [{"delta": {"content": TRICK}}], "usage": None},
-    {"choices": [], "usage": CHAT},
-)
+    assert usage is not None
+    assert usage.audio_seconds == 3.0
 
 
 @pytest.mark.parametrize(
-    ("content_type", "body", "expected"),
+    "text",
     [
-        (JSON, CHAT_ANSWER, TokenUsage(11, 7)),
-        (JSON, _json(is_pretty=True, usage=CHAT), TokenUsage(11, 7)),
-        (JSON, _json(output=[], usage=RESPONSES, user=None), TokenUsage(11, 7)),
-        (JSON, _json(data=[], usage={"prompt_tokens": 5, "total_tokens": 5}), TokenUsage(5, 0)),
-        (JSON, _json(usage=CHAT, metadata={"note": TRICK}), TokenUsage(11, 7)),
-        (
-            JSON,
-            _json(text={"usage": {"type": "object"}}, usage=CHAT),
-            TokenUsage(11, 7),
-        ),
-        (JSON, _json(usage=None), TokenUsage()),
-        (JSON, _json(usage={}), TokenUsage()),
-        (JSON, _json(object="list", data=[]), TokenUsage()),
-        (JSON, b"", TokenUsage()),
-        (JSON, b'{"usage": {"prompt_tokens": 1', TokenUsage()),
-        (JSON, b'{"usage": {"prompt_tokens": ' + b"[" * 60_000, TokenUsage()),
-        (JSON, _json(usage={"prompt_tokens": "11", "completion_tokens": -7}), TokenUsage()),
-        (JSON, _json(usage={"prompt_tokens": 2**63, "input_tokens": 4}), TokenUsage(4, 0)),
-        (JSON, _json(content=TRICK), TokenUsage()),
-        (EVENTS, STREAM_ANSWER, TokenUsage(11, 7)),
-        (
-            EVENTS,
-            _events({"type": "response.completed", "response": {"usage": RESPONSES}}),
-            TokenUsage(11, 7),
-        ),
-        (EVENTS, _events({"choices": []}), TokenUsage()),
-        (EVENTS, b"", TokenUsage()),
-        ("audio/mpeg", CHAT_ANSWER, TokenUsage()),
-        ("", CHAT_ANSWER, TokenUsage()),
+        "",
+        "{",
+        "[]",
+        "1",
+        '{"type":"response.done"}',
+        '{"type":"response.done","response":{"usage":null}}',
+        '{"type":"conversation.item.create","usage":{"input_tokens":9}}',
+        "[" * 100_000,
     ],
-    ids=range(21),
+    ids=range(8),
 )
-def test_the_reported_tokens_are_read(content_type: str, body: bytes, expected: TokenUsage) -> None:
-    assert _usage(content_type, body) == expected
+def test_any_other_event_reports_none(text: str) -> None:
+    assert usage_of_event(text) is None
 
 
-@pytest.mark.parametrize(("content_type", "body"), [(JSON, CHAT_ANSWER), (EVENTS, STREAM_ANSWER)])
-@settings(max_examples=100, deadline=None)
-@given(data=st.data())
-def test_any_cut_of_the_answer_gives_the_same_tokens(
-    content_type: str, body: bytes, data: st.DataObject
-) -> None:
-    cuts = data.draw(st.lists(st.integers(0, len(body)), max_size=8))
+def test_sums_add_what_has_a_sum_and_keep_the_last_names() -> None:
+    first = Usage(1, 2, 3, 4, 5.0, 6, "a", "b", UsageSource.REPORTED)
+    second = Usage(10, 20, 30, 40, 50.0, 60, "", "c")
 
-    pieces = [body[start:end] for start, end in pairwise([0, *sorted(cuts), len(body)])]
-
-    assert _usage(content_type, *pieces) == TokenUsage(11, 7)
+    assert first.plus(second) == Usage(11, 22, 33, 44, 55.0, 66, "a", "c", UsageSource.REPORTED)
+    assert Usage().plus(first) == first
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.text(max_size=60), st.text(max_size=60))
-def test_what_the_model_says_is_no_usage(said: str, more: str) -> None:
-    text = f'{said}"usage":{{"prompt_tokens":999}}{more}'
+def test_details_of_either_api_are_read() -> None:
+    chat = {
+        "prompt_tokens": 9,
+        "completion_tokens": 8,
+        "prompt_tokens_details": {"cached_tokens": 4},
+        "completion_tokens_details": {"reasoning_tokens": 3},
+    }
+    response = {
+        "input_tokens": 9,
+        "output_tokens": 8,
+        "input_tokens_details": {"cached_tokens": 4},
+        "output_tokens_details": {"reasoning_tokens": 3},
+    }
 
-    body = _json(choices=[{"message": {"content": text}}], usage=CHAT, metadata={text: text})
-
-    assert _usage(JSON, body) == TokenUsage(11, 7)
-
-
-def test_the_last_report_of_a_stream_counts() -> None:
-    body = _events({"usage": {**CHAT, "completion_tokens": 1}}, {"usage": CHAT})
-
-    assert _usage(EVENTS, body) == TokenUsage(11, 7)
-
-
-def test_a_stream_that_breaks_off_has_the_tokens_reported_until_then() -> None:
-    body = _events({"usage": CHAT})
-
-    assert _usage(EVENTS, body[: body.index(b"data: [DONE]")]) == TokenUsage(11, 7)
-
-
-def test_usage_is_found_behind_a_large_answer() -> None:
-    meter = UsageMeter(JSON)
-    for _ in range(64):
-        meter.feed(b" " * 65_536)
-    meter.feed(_json(usage=CHAT))
-
-    assert meter.usage() == TokenUsage(11, 7)
-    assert len(meter._tail) <= 64 * 1024
-
-
-def test_a_stream_with_an_event_that_is_too_large_is_not_metered_further() -> None:
-    first, endless, last = _events({"usage": CHAT}), b"data: " + b"x" * (5 * 1024 * 1024), b"\n\n"
-
-    assert _usage(EVENTS, first, endless, last, _events({"usage": RESPONSES})) == TokenUsage(11, 7)
+    assert usage_of_answer({"usage": chat}) == usage_of_answer({"usage": response})
+    assert usage_of_answer({"usage": chat}) == Usage(9, 8, 4, 3, source=UsageSource.REPORTED)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -99,11 +100,21 @@ async def test_a_key_is_opened_once_and_sent_with_two_small_requests() -> None:
     assert first_key is second_key is API_KEY
     assert (listing.method, listing.endpoint.name, listing.body) == ("GET", "models", b"")
     assert (asking.method, asking.endpoint.name) == ("POST", "chat/completions")
+    assert isinstance(asking.body, bytes)
     assert json.loads(asking.body) == {
         "model": MODEL,
         "messages": [{"role": "user", "content": "ping"}],
         "max_completion_tokens": 1,
     }
+
+
+async def test_a_key_is_tried_where_it_is_used() -> None:
+    upstream = ScriptedUpstream(MODELS, COMPLETION)
+    lease = replace(VERIFICATION.lease, base_url="https://eu.api.openai.com/v1")
+
+    await make_verifier(upstream, FakeVerificationDesk()).verify(replace(VERIFICATION, lease=lease))
+
+    assert [request.base_url for request, _ in upstream.sent] == [lease.base_url] * 2
 
 
 async def test_a_verification_ends_within_the_minute_of_its_claim() -> None:
