@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from gateway_svc.domain import errors
 from gateway_svc.domain.relay import Exchange
-from gateway_svc.rpc.json_messages import JSONValue
+from gateway_svc.rpc.json_values import JSONValue
 
 MAX_ANSWER_BYTES: Final = 10 * 1024 * 1024
 FIRST_ERROR: Final = 400
@@ -43,7 +43,7 @@ def json_object(body: bytes) -> dict[str, JSONValue]:
         UpstreamAnswerUnusableError: It is none.
     """
     try:
-        parsed = json.loads(body)
+        parsed = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         parsed = None
     if not isinstance(parsed, dict):
@@ -53,25 +53,31 @@ def json_object(body: bytes) -> dict[str, JSONValue]:
 
 def refusal(exchange: Exchange, body: bytes) -> errors.UpstreamRefusedError:
     """Return OpenAI's refusal, an answer of status 400 or more, as an error."""
-    details = _details(exchange, body)
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        answer = None  # the status alone tells
+    details = _details(exchange, answer.get("error") if isinstance(answer, dict) else None)
     if exchange.status >= _FIRST_SERVER_ERROR:
         return errors.UpstreamFailedError(details)
     return _BY_STATUS.get(exchange.status, errors.UpstreamInvalidRequestError)(details)
 
 
-def broken_off(exchange: Exchange, event: bytes) -> errors.UpstreamFailedError:
+def broken_off(exchange: Exchange, event: dict[str, JSONValue]) -> errors.UpstreamFailedError:
     """Return the error event with which OpenAI broke a stream off, as an error."""
-    return errors.UpstreamFailedError(_details(exchange, event))
+    return errors.UpstreamFailedError(_details(exchange, event.get("error") or event))
 
 
-def _details(exchange: Exchange, body: bytes) -> dict[str, str]:
-    """Return what OpenAI says of an error, as far as it has OpenAI's form."""
+def _details(exchange: Exchange, error: object) -> dict[str, str]:
+    """Return what OpenAI says of *error*, as far as it has OpenAI's form."""
     details = {"http_status": str(exchange.status), "openai_request_id": exchange.openai_request_id}
-    try:
-        error = json.loads(body)["error"]
+    if isinstance(error, dict):
         for name in ("type", "code", "param", "message"):
             if isinstance(error.get(name), str):
                 details[name] = error[name][:_MAX_DETAIL]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        pass  # the status alone tells
     return details
+
+
+def _refuse_constant(_name: str) -> None:
+    """Refuse NaN and the infinities, which Python's parser takes and JSON has not."""
+    raise ValueError

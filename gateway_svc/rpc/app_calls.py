@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Final
 
 from gateway_svc.domain.calls import app_of, shaved
@@ -10,7 +11,9 @@ from gateway_svc.domain.endpoint import Endpoint
 from gateway_svc.domain.headers import Headers
 from gateway_svc.domain.key_name import FIELD as KEY_FIELD
 from gateway_svc.domain.key_name import KeyChoice
-from gateway_svc.domain.relay import AppCall, Exchange
+from gateway_svc.domain.ports import StreamedBody
+from gateway_svc.domain.relay import AppCall, Exchange, Relay
+from gateway_svc.domain.usage import UsageSource
 from svc_runtime.authentication import ServicerContext
 from svc_runtime.call_context import annotate, current_call
 from svc_runtime.secret_bytes import SecretBytes
@@ -18,6 +21,8 @@ from svc_runtime.service_error import InvalidFieldError
 
 _AUTHORIZATION: Final = "authorization"
 _BEARER: Final = "bearer "
+_INPUT_TOKENS: Final = "x-keyturn-input-tokens"
+_OUTPUT_TOKENS: Final = "x-keyturn-output-tokens"
 _MAX_TOKEN_CHARACTERS: Final = 16 * 1024
 
 
@@ -35,7 +40,7 @@ class AppCalls:
         endpoint: Endpoint,
         query: str = "",
         headers: Headers = (),
-        body: bytes,
+        body: bytes | StreamedBody,
     ) -> AppCall:
         """Return the call that *context* and the given request are.
 
@@ -63,8 +68,28 @@ class AppCalls:
         )
 
 
-async def send_receipt(context: ServicerContext, exchange: Exchange) -> None:
-    """Send the receipt with the initial metadata, and leave it for the trailing metadata."""
+@asynccontextmanager
+async def relayed(relay: Relay, context: ServicerContext, call: AppCall) -> AsyncIterator[Exchange]:
+    """Relay *call*; enter with the head of OpenAI's answer.
+
+    The receipt goes out with the initial metadata at once, and again with the trailing metadata,
+    where the tokens that OpenAI reported join it, however the call ends.
+    """
+    async with relay.exchange(call) as exchange:
+        await _send_receipt(context, exchange)
+        try:
+            yield exchange
+        finally:
+            usage = exchange.usage
+            if usage.source is UsageSource.REPORTED:
+                _add_to_trailer(
+                    context,
+                    (_INPUT_TOKENS, str(usage.input_tokens)),
+                    (_OUTPUT_TOKENS, str(usage.output_tokens)),
+                )
+
+
+async def _send_receipt(context: ServicerContext, exchange: Exchange) -> None:
     receipt = exchange.receipt
     annotate(
         lease=receipt.lease_id,
@@ -74,8 +99,12 @@ async def send_receipt(context: ServicerContext, exchange: Exchange) -> None:
         openai_request_id=exchange.openai_request_id,
     )
     headers = receipt.headers()
-    context.set_trailing_metadata((*context.trailing_metadata(), *headers))
+    _add_to_trailer(context, *headers)
     await context.send_initial_metadata(headers)
+
+
+def _add_to_trailer(context: ServicerContext, *entries: tuple[str, str]) -> None:
+    context.set_trailing_metadata((*(context.trailing_metadata() or ()), *entries))
 
 
 def _text_metadata(context: ServicerContext) -> list[tuple[str, str]]:

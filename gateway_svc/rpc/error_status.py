@@ -33,6 +33,7 @@ ERROR_STATUS: Final[Mapping[type[ServiceError], StatusCode]] = {
     errors.KeyRejectedUpstreamError: StatusCode.FAILED_PRECONDITION,
     errors.UpstreamUnavailableError: StatusCode.UNAVAILABLE,
     errors.UpstreamTimedOutError: StatusCode.DEADLINE_EXCEEDED,
+    errors.UpstreamNotAllowedError: StatusCode.FAILED_PRECONDITION,
     errors.UpstreamAnswerUnusableError: StatusCode.OUT_OF_RANGE,
     errors.UpstreamInvalidRequestError: StatusCode.INVALID_ARGUMENT,
     errors.UpstreamNotFoundError: StatusCode.NOT_FOUND,

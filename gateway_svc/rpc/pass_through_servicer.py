@@ -10,7 +10,7 @@ from gateway_svc.domain.headers import may_pass_to_openai
 from gateway_svc.domain.http_request import check_header_value, check_method, check_query
 from gateway_svc.domain.relay import AppCall, Exchange, Relay
 from gateway_svc.rpc.answers import read_whole
-from gateway_svc.rpc.app_calls import AppCalls, send_receipt
+from gateway_svc.rpc.app_calls import AppCalls, relayed
 from keyturn.gateway.v1 import pass_through_service_pb2 as pass_pb
 from keyturn.gateway.v1.pass_through_service_pb2_grpc import PassThroughServiceServicer
 from svc_runtime.authentication import ServicerContext
@@ -30,8 +30,8 @@ class PassThroughServicer(PassThroughServiceServicer):
         self, request: pass_pb.CallRequest, context: ServicerContext
     ) -> pass_pb.CallResponse:
         """Send one request and return the whole answer."""
-        async with self._relay.exchange(self._call(context, request.request)) as exchange:
-            await send_receipt(context, exchange)
+        call = self._call(context, request.request)
+        async with relayed(self._relay, context, call) as exchange:
             body = await read_whole(exchange)
         return pass_pb.CallResponse(head=_head(exchange), body=body)
 
@@ -39,8 +39,8 @@ class PassThroughServicer(PassThroughServiceServicer):
         self, request: pass_pb.StreamCallRequest, context: ServicerContext
     ) -> AsyncIterator[pass_pb.StreamCallResponse]:
         """Send one request and return the answer as it comes."""
-        async with self._relay.exchange(self._call(context, request.request)) as exchange:
-            await send_receipt(context, exchange)
+        call = self._call(context, request.request)
+        async with relayed(self._relay, context, call) as exchange:
             yield pass_pb.StreamCallResponse(head=_head(exchange))
             async for piece in exchange.body():
                 yield pass_pb.StreamCallResponse(body=piece)

@@ -73,7 +73,15 @@ def test_the_contract_has_the_services_that_it_should() -> None:
         "KeyVerificationService",
         "OwnerService",
     }
-    assert set(GATEWAY_METHODS.values()) == {"ChatCompletionService", "PassThroughService"}
+    assert set(GATEWAY_METHODS.values()) == {
+        "AudioTranscriptionService",
+        "ChatCompletionService",
+        "EmbeddingService",
+        "ModelService",
+        "ModerationService",
+        "PassThroughService",
+        "ResponseService",
+    }
 
 
 def test_each_method_of_the_key_service_stands_in_exactly_one_table() -> None:
@@ -168,6 +176,7 @@ EXCEPTIONS: Mapping[type[ServiceError], int] = {
     gateway_errors.KeyDisabledError: 403,
     gateway_errors.KeyExpiredError: 403,
     gateway_errors.HandoffForgedError: 403,
+    gateway_errors.UpstreamNotAllowedError: 403,
 }
 TYPE_OF_STATUS = {
     400: "invalid_request_error",
@@ -267,6 +276,7 @@ async def test_vault_audits_the_headers_that_both_services_send() -> None:
         "request-0001",
         KeyName.parse("users/alice/keys/openai"),
         SpiffeId.parse("spiffe://example.org/app/billing"),
+        "POST",
         "chat/completions",
         "gpt-4o",
         "10.1.2.3",

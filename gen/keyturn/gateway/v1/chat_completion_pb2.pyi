@@ -53,7 +53,9 @@ class ChatMessage(_message.Message):
 
     @_builtins.property
     def extension(self) -> _struct_pb2.Struct:
-        """OpenAI fields that this message has no field for, by their OpenAI names."""
+        """OpenAI fields that this message has no field for, by their OpenAI names; and those of its own
+        fields that came as null, as an empty list, or with a value that the field cannot hold.
+        """
 
     def __init__(
         self,
@@ -124,7 +126,9 @@ class ToolCall(_message.Message):
 
     @_builtins.property
     def extension(self) -> _struct_pb2.Struct:
-        """OpenAI fields that this message has no field for, by their OpenAI names."""
+        """OpenAI fields that this message has no field for, by their OpenAI names; and those of its own
+        fields that came as null, as an empty list, or with a value that the field cannot hold.
+        """
 
     def __init__(
         self,
@@ -162,7 +166,9 @@ class FunctionCall(_message.Message):
     """
     @_builtins.property
     def extension(self) -> _struct_pb2.Struct:
-        """OpenAI fields that this message has no field for, by their OpenAI names."""
+        """OpenAI fields that this message has no field for, by their OpenAI names; and those of its own
+        fields that came as null, as an empty list, or with a value that the field cannot hold.
+        """
 
     def __init__(
         self,
@@ -199,7 +205,9 @@ class CompletionUsage(_message.Message):
     """Both."""
     @_builtins.property
     def extension(self) -> _struct_pb2.Struct:
-        """OpenAI fields that this message has no field for, by their OpenAI names."""
+        """OpenAI fields that this message has no field for, by their OpenAI names; and those of its own
+        fields that came as null, as an empty list, or with a value that the field cannot hold.
+        """
 
     def __init__(
         self,
@@ -245,7 +253,9 @@ class ChatCompletion(_message.Message):
 
     @_builtins.property
     def extension(self) -> _struct_pb2.Struct:
-        """OpenAI fields that this message has no field for, by their OpenAI names."""
+        """OpenAI fields that this message has no field for, by their OpenAI names; and those of its own
+        fields that came as null, as an empty list, or with a value that the field cannot hold.
+        """
 
     def __init__(
         self,
@@ -285,7 +295,9 @@ class ChatChoice(_message.Message):
 
     @_builtins.property
     def extension(self) -> _struct_pb2.Struct:
-        """OpenAI fields that this message has no field for, by their OpenAI names."""
+        """OpenAI fields that this message has no field for, by their OpenAI names; and those of its own
+        fields that came as null, as an empty list, or with a value that the field cannot hold.
+        """
 
     def __init__(
         self,
@@ -331,7 +343,9 @@ class ChatCompletionChunk(_message.Message):
 
     @_builtins.property
     def extension(self) -> _struct_pb2.Struct:
-        """OpenAI fields that this message has no field for, by their OpenAI names."""
+        """OpenAI fields that this message has no field for, by their OpenAI names; and those of its own
+        fields that came as null, as an empty list, or with a value that the field cannot hold.
+        """
 
     def __init__(
         self,
@@ -371,7 +385,9 @@ class ChatChunkChoice(_message.Message):
 
     @_builtins.property
     def extension(self) -> _struct_pb2.Struct:
-        """OpenAI fields that this message has no field for, by their OpenAI names."""
+        """OpenAI fields that this message has no field for, by their OpenAI names; and those of its own
+        fields that came as null, as an empty list, or with a value that the field cannot hold.
+        """
 
     def __init__(
         self,

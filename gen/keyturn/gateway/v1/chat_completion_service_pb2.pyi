@@ -182,8 +182,8 @@ class ChatCompletionParameters(_message.Message):
 
     @_builtins.property
     def extension(self) -> _struct_pb2.Struct:
-        """OpenAI parameters that this message has no field for, by their OpenAI names. Naming one that
-        this message has, or `stream`, is refused.
+        """OpenAI parameters that this message has no field for, by their OpenAI names; or a value that a
+        field cannot hold, such as null. Naming one that is set, or `stream`, is refused.
         """
 
     def __init__(

@@ -32,6 +32,12 @@ class ChatCompletionServiceStub:
     OpenAI's part included. The key is named in the metadata entry `x-keyturn-key`; without one, the
     gateway's default for the app is taken. The receipt (`x-keyturn-key`, `-key-version`, `-grant`,
     `-lease`, `-request-id`) comes back in the initial metadata and again in the trailing metadata.
+    There `x-keyturn-input-tokens` and `x-keyturn-output-tokens` join it, if OpenAI reported them.
+
+    Extensions: what a message has no field for travels in its `extension`, by its OpenAI name, each
+    way. Numbers in an extension, as in every Struct and Value, are doubles, which do not tell apart
+    whole numbers of 2^53 and more, or of -2^53 and less. In an answer such a number arrives as a
+    string of its digits; in a request it may have been rounded, and is INVALID_ARGUMENT.
 
     Errors of every method: PERMISSION_DENIED (NOT_GRANTED, GRANT_REVOKED, GRANT_EXPIRED,
     SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED), UNAUTHENTICATED
@@ -67,6 +73,12 @@ class ChatCompletionServiceServicer:
     OpenAI's part included. The key is named in the metadata entry `x-keyturn-key`; without one, the
     gateway's default for the app is taken. The receipt (`x-keyturn-key`, `-key-version`, `-grant`,
     `-lease`, `-request-id`) comes back in the initial metadata and again in the trailing metadata.
+    There `x-keyturn-input-tokens` and `x-keyturn-output-tokens` join it, if OpenAI reported them.
+
+    Extensions: what a message has no field for travels in its `extension`, by its OpenAI name, each
+    way. Numbers in an extension, as in every Struct and Value, are doubles, which do not tell apart
+    whole numbers of 2^53 and more, or of -2^53 and less. In an answer such a number arrives as a
+    string of its digits; in a request it may have been rounded, and is INVALID_ARGUMENT.
 
     Errors of every method: PERMISSION_DENIED (NOT_GRANTED, GRANT_REVOKED, GRANT_EXPIRED,
     SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED), UNAUTHENTICATED
@@ -124,6 +136,12 @@ class ChatCompletionService:
     OpenAI's part included. The key is named in the metadata entry `x-keyturn-key`; without one, the
     gateway's default for the app is taken. The receipt (`x-keyturn-key`, `-key-version`, `-grant`,
     `-lease`, `-request-id`) comes back in the initial metadata and again in the trailing metadata.
+    There `x-keyturn-input-tokens` and `x-keyturn-output-tokens` join it, if OpenAI reported them.
+
+    Extensions: what a message has no field for travels in its `extension`, by its OpenAI name, each
+    way. Numbers in an extension, as in every Struct and Value, are doubles, which do not tell apart
+    whole numbers of 2^53 and more, or of -2^53 and less. In an answer such a number arrives as a
+    string of its digits; in a request it may have been rounded, and is INVALID_ARGUMENT.
 
     Errors of every method: PERMISSION_DENIED (NOT_GRANTED, GRANT_REVOKED, GRANT_EXPIRED,
     SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED), UNAUTHENTICATED

@@ -5,17 +5,25 @@ import json
 import pytest
 
 from gateway_svc.domain import errors
-from gateway_svc.domain.ports import UpstreamAnswer
-from gateway_svc.domain.relay import Exchange, Receipt
+from gateway_svc.domain.answer_reader import AnswerReader
+from gateway_svc.domain.leases import LeaseUse
+from gateway_svc.domain.ports import LeaseRequest, UpstreamAnswer
+from gateway_svc.domain.relay import Exchange
 from gateway_svc.rpc.answers import MAX_ANSWER_BYTES, json_object, read_whole, refusal
 from tests.fakes.fake_upstream import FakeUpstream
-
-RECEIPT = Receipt("request-0001", "users/alice/keys/openai", 1, "grant", "0" * 32)
+from tests.unit.gateway_svc.relay_stage import CALL, LEASE
 
 
 def _exchange(*pieces: bytes, status: int = 200) -> Exchange:
-    headers = (("x-request-id", "req-openai"),)
-    return Exchange(UpstreamAnswer(status, headers, FakeUpstream(*pieces)._body()), RECEIPT)
+    headers = (("content-type", "application/json"),)
+    reader = AnswerReader(
+        method="GET", endpoint="models", status=status, headers=headers, removes_usage=False
+    )
+    request = LeaseRequest(
+        CALL.request_id, CALL.key, CALL.app, "GET", "models", "", CALL.source_ip, b"", 0, None
+    )
+    use = LeaseUse(request, LEASE, openai_request_id="req-openai")
+    return Exchange(UpstreamAnswer(status, headers, FakeUpstream(*pieces)._body()), reader, use)
 
 
 def _error(**fields: object) -> bytes:

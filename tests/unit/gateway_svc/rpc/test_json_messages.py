@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway_svc.domain.errors import UpstreamAnswerUnusableError
-from gateway_svc.rpc.json_messages import JSONValue, fill, to_object
+from gateway_svc.rpc.json_messages import fill, to_object
+from gateway_svc.rpc.json_values import JSONValue
 from keyturn.gateway.v1.chat_completion_pb2 import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -78,12 +79,14 @@ def test_known_fields_are_typed_and_others_travel_in_the_extension() -> None:
     assert set(completion.usage.extension.fields) == {"prompt_tokens_details"}
 
 
-def test_a_chunk_without_choices_comes_back_without() -> None:
+def test_null_and_an_empty_list_are_told_from_absence() -> None:
     chunk = ChatCompletionChunk()
-    fill(chunk, {"id": "c", "choices": [], "usage": None})
+    source: dict[str, JSONValue] = {"id": "c", "choices": [], "usage": None}
+    fill(chunk, source)
 
     assert not chunk.HasField("usage")
-    assert to_object(chunk, "chunk") == {"id": "c"}
+    assert set(chunk.extension.fields) == {"choices", "usage"}
+    assert to_object(chunk, "chunk") == source
 
 
 def test_parameters_are_sent_by_openais_names() -> None:
@@ -150,22 +153,26 @@ def test_content_of_another_form_is_not_lost() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["model", "messages", "temperature", "tool_choice", "extension", "stream", "stream_options"],
-)
-def test_an_extension_must_not_name_what_has_a_field(name: str) -> None:
-    parameters = ChatCompletionParameters(model="gpt-4o")
+@pytest.mark.parametrize("name", ["model", "messages", "stop", "stream"])
+def test_an_extension_must_not_name_what_is_set_or_reserved(name: str) -> None:
+    parameters = ChatCompletionParameters(model="gpt-4o", stop=["a"], messages=[ChatMessage()])
     parameters.extension.update({name: "o1"})
 
     with pytest.raises(InvalidFieldError) as caught:
-        to_object(parameters, "parameters")
+        to_object(parameters, "parameters", reserved={"stream"})
 
     assert caught.value.field == "parameters.extension"
 
 
+def test_an_extension_may_hold_what_the_field_of_its_name_cannot() -> None:
+    parameters = ChatCompletionParameters(model="gpt-4o")
+    parameters.extension.update({"stop": None, "extension": 1})
+
+    assert to_object(parameters, "parameters") == {"model": "gpt-4o", "stop": None, "extension": 1}
+
+
 def test_a_nested_extension_is_named_by_its_path() -> None:
-    parameters = ChatCompletionParameters(messages=[ChatMessage(role="user")])
+    parameters = ChatCompletionParameters(messages=[ChatMessage(role="user", content="hi")])
     parameters.messages[0].extension.update({"content": "other"})
 
     with pytest.raises(InvalidFieldError) as caught:
@@ -198,13 +205,37 @@ def _refused_field(message: Message) -> str:
 
 @pytest.mark.parametrize(
     ("number", "written"),
-    [(1, "1"), (-0.0, "0"), (0.5, "0.5"), (2**53, "9007199254740992"), (-7, "-7"), (True, "true")],
+    [
+        (1, "1"),
+        (-0.0, "0"),
+        (0.5, "0.5"),
+        (2**53 - 1, "9007199254740991"),
+        (-7, "-7"),
+        (True, "true"),
+    ],
 )
 def test_whole_numbers_stay_whole(number: float, written: str) -> None:
     parameters = ChatCompletionParameters()
     parameters.extension.update({"x": [{"y": number}]})
 
     assert json.dumps(to_object(parameters, "p")) == f'{{"x": [{{"y": {written}}}]}}'
+
+
+@pytest.mark.parametrize("number", [2**53, -(2**53), 1e300])
+def test_a_whole_number_that_may_have_been_rounded_is_refused(number: float) -> None:
+    parameters = ChatCompletionParameters()
+    parameters.extension.update({"x": [{"y": number}]})
+
+    assert _refused_field(parameters) == "parameters.extension"
+
+
+@pytest.mark.parametrize("number", [2**53, -(2**53), 10**400])
+def test_a_whole_number_that_a_double_may_not_hold_arrives_as_its_digits(number: int) -> None:
+    completion = ChatCompletion()
+    fill(completion, {"x": number, "y": 2**53 - 1})
+
+    assert completion.extension["x"] == str(number)
+    assert completion.extension["y"] == 2**53 - 1
 
 
 @pytest.mark.parametrize(
@@ -247,7 +278,7 @@ def test_a_field_that_only_sounds_like_ours_travels_in_the_extension(name: str) 
     [
         {"id": "\ud800canary"},
         {"x": "\ud800canary"},
-        {"x": 10**400},
+        {"x": math.inf},
         {"choices": [{"message": {"content": "\udc00canary"}}]},
         {"choices": [{"message": {"content": [{"text": "\udc00canary"}]}}]},
     ],
@@ -261,7 +292,9 @@ def test_an_answer_that_no_message_can_hold_is_unusable(source: dict[str, JSONVa
 
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
-NUMBERS = st.integers(-(2**53), 2**53) | st.floats(-1e9, 1e9).filter(lambda x: not x.is_integer())
+NUMBERS = st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(-1e9, 1e9).filter(
+    lambda x: not x.is_integer()
+)
 VALUES = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
