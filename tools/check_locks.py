@@ -1,7 +1,8 @@
 """Check requirements/ against pyproject.toml, without network.
 
-Proves that every requirement of an extra is pinned by its lock to a version that satisfies it,
-that every pin has a hash, that the locks agree with each other, and that none names a host.
+Proves that every requirement of an extra or a dependency group is pinned by its lock to a
+version that satisfies it, that every pin has a hash, that the locks of the extras agree with each
+other, and that none names a host.
 It cannot see that a newer release exists or that a pin is no longer needed: `make lock` does.
 """
 
@@ -84,24 +85,35 @@ def requirement_faults(requirement: Requirement, pins: list[Pin]) -> Iterator[st
             yield f"{requirement} is pinned to {version}"
 
 
-def main() -> int:
-    """Print every fault; return 1 when there is one."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    faults: list[str] = []
+def disagreements(locks: list[Path]) -> Iterator[str]:
+    """Yield what *locks*, of which some may be missing, pin to different versions."""
     versions: dict[str, dict[str, set[str]]] = {}
-    for extra in extras:
-        lock = ROOT / "requirements" / f"{extra}.txt"
-        required = expand(extra, project, extras) | set(project["dependencies"])
-        if not lock.exists():
-            faults.append(f"{lock.name}: missing")
-            continue
-        faults += [f"{lock.name}: {fault}" for fault in lock_faults(lock, required)]
-        for pin in read_pins(lock.read_text(encoding="utf-8")):
+    for lock in locks:
+        for pin in read_pins(lock.read_text(encoding="utf-8")) if lock.exists() else []:
             versions.setdefault(pin.name, {}).setdefault(lock.name, set()).add(pin.version)
     for name, by_lock in versions.items():
         if len({frozenset(pinned) for pinned in by_lock.values()}) > 1:
-            faults.append(f"{name} differs between {', '.join(sorted(by_lock))}")
+            yield f"{name} differs between {', '.join(sorted(by_lock))}"
+
+
+def main() -> int:
+    """Print every fault; return 1 when there is one."""
+    configuration = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = configuration["project"]
+    extras = project["optional-dependencies"]
+    groups = configuration["dependency-groups"]
+    required = {
+        extra: expand(extra, project, extras) | set(project["dependencies"]) for extra in extras
+    }
+    faults: list[str] = []
+    for name, requirements in {**required, **groups}.items():
+        lock = ROOT / "requirements" / f"{name}.txt"
+        if lock.exists():
+            faults += [f"{lock.name}: {fault}" for fault in lock_faults(lock, set(requirements))]
+        else:
+            faults.append(f"{lock.name}: missing")
+    # A group is installed where no extra is.
+    faults += disagreements([ROOT / "requirements" / f"{extra}.txt" for extra in extras])
     for fault in faults:
         print(fault, file=sys.stderr)
     if faults:

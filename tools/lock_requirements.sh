@@ -18,3 +18,6 @@ for extra in keyvault gateway cli; do
   "$uv" pip compile pyproject.toml --extra "$extra" "${options[@]}" -c requirements/dev.txt \
     -o "requirements/$extra.txt" >/dev/null
 done
+
+# Run beside Keyturn, not with it, and choose their own versions of what both use.
+"$uv" pip compile --group clients "${options[@]}" -o requirements/clients.txt >/dev/null
