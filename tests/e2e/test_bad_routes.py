@@ -71,7 +71,8 @@ async def test_what_is_no_query_is_refused(clients: Clients, key: OwnedKey, quer
 async def test_another_method_is_refused(clients: Clients, key: OwnedKey, method: str) -> None:
     field, rule = await grpc_violation(clients, key.name, method=method)
 
-    assert (field, rule) == ("request.method", "must be GET, POST, PUT, PATCH or DELETE")
+    assert field == "request.method"
+    assert rule == "must be one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, QUERY"
 
 
 @pytest.mark.parametrize(
@@ -81,8 +82,6 @@ async def test_another_method_is_refused(clients: Clients, key: OwnedKey, method
         "Authorization",
         "cookie",
         "host",
-        "openai-organization",
-        "openai-project",
         "x-keyturn-key",
         "transfer-encoding",
         "content-length",

@@ -85,7 +85,7 @@ def test_a_key_lives_from_adding_to_deletion(run: Run, key_id: str) -> None:
     assert [o.exit_code for o in outcomes] == [0, 4, 0, 0, 0, 0, 0, 0, 4]
     assert set(_json(added)) == {
         *("name", "state", "key_version", "create_time", "rotate_time", "expire_time"),
-        *("rotate_due_time", "assurance", "verification", "incoming", "retiring"),
+        *("rotate_due_time", "assurance", "base_url", "verification", "incoming", "retiring"),
         *("active_grant_count", "creator"),
     }
     assert (_json(added)["name"], _json(added)["creator"]) == (name, "alice")

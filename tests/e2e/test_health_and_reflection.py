@@ -23,8 +23,13 @@ OWNER_SERVICES = [
 LEASE_SERVICE = "keyturn.keyvault.v1.KeyLeaseService"
 LEASE_SERVICES = [LEASE_SERVICE, "keyturn.keyvault.v1.KeyVerificationService"]
 GATEWAY_SERVICES = [
+    "keyturn.gateway.v1.AudioTranscriptionService",
     "keyturn.gateway.v1.ChatCompletionService",
+    "keyturn.gateway.v1.EmbeddingService",
+    "keyturn.gateway.v1.ModelService",
+    "keyturn.gateway.v1.ModerationService",
     "keyturn.gateway.v1.PassThroughService",
+    "keyturn.gateway.v1.ResponseService",
 ]
 
 
