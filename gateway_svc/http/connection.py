@@ -59,6 +59,7 @@ class _Connection(web.RequestHandler):
     def __init__(self, server: web.Server, **options: Any) -> None:  # noqa: ANN401  # aiohttp's
         super().__init__(server, **options)
         self._head_timer: asyncio.TimerHandle | None = None
+        self._last_body: StreamReader | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first head, which must come soon."""
@@ -120,15 +121,14 @@ class _Connection(web.RequestHandler):
 
         aiohttp says so only in place of the next request. Whoever reads would wait for more.
         """
-        if not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
-            return
-        if len(self._messages) > 1:
-            body = self._messages[-2][1]
-        elif self._current_request is not None:
-            body = self._current_request.content
-        else:
-            return
-        if not body.is_eof():
+        is_malformed = False
+        for message, body_of_it in self._messages:
+            is_malformed = not isinstance(message, RawRequestMessage)
+            if not is_malformed:
+                # Kept: the message is gone from here before aiohttp has made it a request.
+                self._last_body = body_of_it
+        body = self._last_body
+        if is_malformed and body is not None and not body.is_eof():
             self._messages.pop()
             body.set_exception(web.RequestPayloadError())
             body.feed_eof()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from gateway_svc.domain.ports import LeaseOutcome
@@ -107,6 +109,34 @@ async def test_a_body_in_malformed_chunks_is_refused(
 
     assert head.startswith(b"HTTP/1.1 400 ")
     assert error["param"] in {"body", "request"}
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_body_is_refused_whenever_its_malformed_rest_comes(turns: int) -> None:
+    async def read(request: web.BaseRequest) -> web.StreamResponse:
+        with pytest.raises(web.RequestPayloadError):
+            await request.read()
+        return web.Response(status=400)
+
+    factory = connection.connections_for(read, keepalive_timeout=5.0, lingering_time=0.0)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        protocol = factory()
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, ours)
+        protocol.data_received(
+            b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n"
+        )
+        for _ in range(turns):  # how far the server is by then: each step of it once
+            await asyncio.sleep(0)
+        protocol.data_received(b"ZZ\r\n")
+
+        async with asyncio.timeout(10):
+            reader, writer = await asyncio.open_connection(sock=theirs)
+            answer = await reader.read()
+            writer.close()
+    await factory.shutdown()
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize("more", [b"ZZ\r\n", b"2\r\n{}XX\r\n0\r\n\r\n", b"0\r\nx : y\r\n\r\n"])
