@@ -30,10 +30,12 @@ class Clients:
     Attributes:
         transcript: Every answer and error that passed through `keep`; the last test of the session
             searches it for the canary key.
+        made_keys: Names of the keys that tests gave into custody, and did not delete.
     """
 
     stack: LocalStack
     transcript: list[str] = field(default_factory=list)
+    made_keys: set[str] = field(default_factory=set)
 
     @property
     def env(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from keyturn_cli.local.stack import LocalStack
 from keyturn_cli.local.upstream import Upstream
 from svc_runtime.secret_bytes import SecretBytes
 from tests.e2e.clients import Clients
+from tests.e2e.owners import delete_made_keys
 
 
 @pytest.fixture(scope="session")
@@ -19,8 +21,25 @@ def transcript() -> list[str]:
 
 
 @pytest.fixture(scope="session")
+def shared_clients() -> list[Clients]:
+    """The session's clients, once a test has asked for them."""
+    return []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _room_for_keys(shared_clients: list[Clients]) -> Iterator[None]:
+    """Delete what a module's tests gave into custody: an owner holds 100 keys at most."""
+    yield
+    for clients in shared_clients:
+        asyncio.run(delete_made_keys(clients))
+
+
+@pytest.fixture(scope="session")
 def clients(
-    tmp_path_factory: pytest.TempPathFactory, canary_key: SecretBytes, transcript: list[str]
+    tmp_path_factory: pytest.TempPathFactory,
+    canary_key: SecretBytes,
+    transcript: list[str],
+    shared_clients: list[Clients],
 ) -> Iterator[Clients]:
     """Clients of one stack for the whole session: two key services and two gateways.
 
@@ -29,7 +48,9 @@ def clients(
     """
     home = tmp_path_factory.mktemp("stack") / "home"
     with LocalStack(home, Upstream(None, canary_key, "standin"), replicas=2) as stack:
-        yield Clients(stack, transcript)
+        shared_clients.append(Clients(stack, transcript))
+        yield shared_clients[0]
+        shared_clients.clear()
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from keyturn.keyvault.v1 import owner_service_pb2 as owner_pb
 from keyturn.keyvault.v1.grant_service_pb2_grpc import GrantServiceStub
 from keyturn.keyvault.v1.key_service_pb2_grpc import KeyServiceStub
 from keyturn.keyvault.v1.owner_service_pb2_grpc import OwnerServiceStub
-from keyturn_cli.local.layout import DEMO_APP
+from keyturn_cli.local.layout import DEMO_APP, OWNER
 from keyturn_cli.standin.standin_keys import KeyKind, make_key
 from svc_runtime.secret_bytes import SecretBytes
 from tests.e2e.clients import DEADLINE_SECONDS, Clients, key_name, new_request_id
@@ -77,6 +77,7 @@ class Owner:
         """Give a new key into custody; it is pending at first."""
         request = keys_pb.CreateKeyRequest(name=name, api_key=api_key.expose(), **fields)
         response: keys_pb.CreateKeyResponse = await self.call("CreateKey", request)
+        self.clients.made_keys.add(name)
         return response.key
 
     async def verified(self, name: str) -> key_pb.Key:
@@ -114,6 +115,7 @@ class Owner:
     async def delete_key(self, name: str) -> None:
         """Destroy a key."""
         await self.call("DeleteKey", keys_pb.DeleteKeyRequest(name=name))
+        self.clients.made_keys.discard(name)
 
     async def create_grant(
         self,
@@ -152,6 +154,14 @@ class OwnedKey:
 def alice(clients: Clients, *, replica: int = 1) -> Owner:
     """Return the demo owner."""
     return Owner(clients, clients.env["KEYTURN_OWNER_TOKEN"], replica)
+
+
+async def delete_made_keys(clients: Clients) -> None:
+    """Destroy what tests gave into alice's custody, as far as they left it there."""
+    owner = alice(clients)
+    left = clients.made_keys.intersection(await owner.list_keys(f"users/{OWNER}"))
+    await asyncio.gather(*(owner.delete_key(name) for name in left))
+    clients.made_keys.clear()
 
 
 async def give_key(
