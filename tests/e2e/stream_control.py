@@ -61,9 +61,12 @@ async def standin(clients: Clients) -> AsyncIterator[Standin]:
     """Take hold of the stand-in of *clients*' stack, with its counts at zero."""
     port = clients.stack.ports["openai-standin"]
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
+        control = Standin(http)
+        # Requests that the test before left must not end in this one's counts.
+        await control.until(lambda counts: counts["open_requests"] == 0)
         async with http.post("/standin/reset") as response:
             assert response.status == 200
-        yield Standin(http)
+        yield control
 
 
 def gateway_pid(clients: Clients) -> int:
