@@ -6,7 +6,9 @@ import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 
 import OpenAI from "openai";
-import { Agent, fetch } from "undici";
+import { Agent, install } from "undici";
+
+install(); // undici's fetch and FormData as the global ones: uploads need both from one make
 
 // The SDK asks before each request, so a renewed file is picked up.
 async function appToken() {
@@ -19,7 +21,6 @@ export function newClient(options = {}) {
     baseURL: `${process.env.KEYTURN_HTTP}/v1`,
     apiKey: appToken, // proves which app calls; an OpenAI key has no place here
     defaultHeaders: { "X-Keyturn-Key": process.env.KEYTURN_KEY },
-    fetch,
     fetchOptions: { dispatcher: new Agent({ connect: { ca: readFileSync(process.env.KEYTURN_CA) } }) },
     ...options,
   });
