@@ -30,8 +30,11 @@ class ChatCompletionServiceStub:
 
     Callers: apps, by their SPIFFE ID. Every method needs a deadline; it bounds the whole call,
     OpenAI's part included. The key is named in the metadata entry `x-keyturn-key`; without one, the
-    gateway's default for the app is taken. The receipt (`x-keyturn-key`, `-key-version`, `-grant`,
-    `-lease`, `-request-id`) comes back in the initial metadata and again in the trailing metadata.
+    gateway's default for the app is taken. The app's own token may come in `authorization`, and an ID
+    token of the owner, who is present, in `x-keyturn-owner-token`. The receipt (`x-keyturn-key`,
+    `-key-version`, `-grant`, `-lease`, `-request-id`, and `-remaining-requests`,
+    `-remaining-tokens`, `-remaining-usd` where limits hold) comes back in the initial metadata and
+    again in the trailing metadata.
     There `x-keyturn-input-tokens` and `x-keyturn-output-tokens` join it, if OpenAI reported them.
 
     Extensions: what a message has no field for travels in its `extension`, by its OpenAI name, each
@@ -40,10 +43,12 @@ class ChatCompletionServiceStub:
     string of its digits; in a request it may have been rounded, and is INVALID_ARGUMENT.
 
     Errors of every method: PERMISSION_DENIED (NOT_GRANTED, GRANT_REVOKED, GRANT_EXPIRED,
-    SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED), UNAUTHENTICATED
-    (CALLER_UNVERIFIED, APP_PROOF_INVALID), INVALID_ARGUMENT, FAILED_PRECONDITION
-    (KEY_REJECTED_UPSTREAM), UNAVAILABLE (VAULT_UNAVAILABLE, KEY_SERVICE_UNAVAILABLE,
-    UPSTREAM_UNAVAILABLE), DEADLINE_EXCEEDED (UPSTREAM_TIMED_OUT). A refusal by OpenAI keeps its
+    SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED, OWNER_NOT_PRESENT,
+    MODEL_PRICE_UNKNOWN, SUSPENDED), RESOURCE_EXHAUSTED (RATE_LIMITED, BUDGET_SPENT), UNAUTHENTICATED
+    (CALLER_UNVERIFIED, APP_PROOF_INVALID, APP_PROOF_REQUIRED), INVALID_ARGUMENT
+    (TOKEN_BOUND_REQUIRED among them), FAILED_PRECONDITION (KEY_REJECTED_UPSTREAM), UNAVAILABLE
+    (VAULT_UNAVAILABLE, KEY_SERVICE_UNAVAILABLE, LIMIT_STORE_UNAVAILABLE, UPSTREAM_UNAVAILABLE),
+    DEADLINE_EXCEEDED (UPSTREAM_TIMED_OUT). A refusal by OpenAI keeps its
     meaning (RESOURCE_EXHAUSTED, NOT_FOUND, INVALID_ARGUMENT, ...) with the reason UPSTREAM_REFUSED
     and OpenAI's status, type and code in the details.
     """
@@ -71,8 +76,11 @@ class ChatCompletionServiceServicer:
 
     Callers: apps, by their SPIFFE ID. Every method needs a deadline; it bounds the whole call,
     OpenAI's part included. The key is named in the metadata entry `x-keyturn-key`; without one, the
-    gateway's default for the app is taken. The receipt (`x-keyturn-key`, `-key-version`, `-grant`,
-    `-lease`, `-request-id`) comes back in the initial metadata and again in the trailing metadata.
+    gateway's default for the app is taken. The app's own token may come in `authorization`, and an ID
+    token of the owner, who is present, in `x-keyturn-owner-token`. The receipt (`x-keyturn-key`,
+    `-key-version`, `-grant`, `-lease`, `-request-id`, and `-remaining-requests`,
+    `-remaining-tokens`, `-remaining-usd` where limits hold) comes back in the initial metadata and
+    again in the trailing metadata.
     There `x-keyturn-input-tokens` and `x-keyturn-output-tokens` join it, if OpenAI reported them.
 
     Extensions: what a message has no field for travels in its `extension`, by its OpenAI name, each
@@ -81,10 +89,12 @@ class ChatCompletionServiceServicer:
     string of its digits; in a request it may have been rounded, and is INVALID_ARGUMENT.
 
     Errors of every method: PERMISSION_DENIED (NOT_GRANTED, GRANT_REVOKED, GRANT_EXPIRED,
-    SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED), UNAUTHENTICATED
-    (CALLER_UNVERIFIED, APP_PROOF_INVALID), INVALID_ARGUMENT, FAILED_PRECONDITION
-    (KEY_REJECTED_UPSTREAM), UNAVAILABLE (VAULT_UNAVAILABLE, KEY_SERVICE_UNAVAILABLE,
-    UPSTREAM_UNAVAILABLE), DEADLINE_EXCEEDED (UPSTREAM_TIMED_OUT). A refusal by OpenAI keeps its
+    SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED, OWNER_NOT_PRESENT,
+    MODEL_PRICE_UNKNOWN, SUSPENDED), RESOURCE_EXHAUSTED (RATE_LIMITED, BUDGET_SPENT), UNAUTHENTICATED
+    (CALLER_UNVERIFIED, APP_PROOF_INVALID, APP_PROOF_REQUIRED), INVALID_ARGUMENT
+    (TOKEN_BOUND_REQUIRED among them), FAILED_PRECONDITION (KEY_REJECTED_UPSTREAM), UNAVAILABLE
+    (VAULT_UNAVAILABLE, KEY_SERVICE_UNAVAILABLE, LIMIT_STORE_UNAVAILABLE, UPSTREAM_UNAVAILABLE),
+    DEADLINE_EXCEEDED (UPSTREAM_TIMED_OUT). A refusal by OpenAI keeps its
     meaning (RESOURCE_EXHAUSTED, NOT_FOUND, INVALID_ARGUMENT, ...) with the reason UPSTREAM_REFUSED
     and OpenAI's status, type and code in the details.
     """
@@ -134,8 +144,11 @@ class ChatCompletionService:
 
     Callers: apps, by their SPIFFE ID. Every method needs a deadline; it bounds the whole call,
     OpenAI's part included. The key is named in the metadata entry `x-keyturn-key`; without one, the
-    gateway's default for the app is taken. The receipt (`x-keyturn-key`, `-key-version`, `-grant`,
-    `-lease`, `-request-id`) comes back in the initial metadata and again in the trailing metadata.
+    gateway's default for the app is taken. The app's own token may come in `authorization`, and an ID
+    token of the owner, who is present, in `x-keyturn-owner-token`. The receipt (`x-keyturn-key`,
+    `-key-version`, `-grant`, `-lease`, `-request-id`, and `-remaining-requests`,
+    `-remaining-tokens`, `-remaining-usd` where limits hold) comes back in the initial metadata and
+    again in the trailing metadata.
     There `x-keyturn-input-tokens` and `x-keyturn-output-tokens` join it, if OpenAI reported them.
 
     Extensions: what a message has no field for travels in its `extension`, by its OpenAI name, each
@@ -144,10 +157,12 @@ class ChatCompletionService:
     string of its digits; in a request it may have been rounded, and is INVALID_ARGUMENT.
 
     Errors of every method: PERMISSION_DENIED (NOT_GRANTED, GRANT_REVOKED, GRANT_EXPIRED,
-    SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED), UNAUTHENTICATED
-    (CALLER_UNVERIFIED, APP_PROOF_INVALID), INVALID_ARGUMENT, FAILED_PRECONDITION
-    (KEY_REJECTED_UPSTREAM), UNAVAILABLE (VAULT_UNAVAILABLE, KEY_SERVICE_UNAVAILABLE,
-    UPSTREAM_UNAVAILABLE), DEADLINE_EXCEEDED (UPSTREAM_TIMED_OUT). A refusal by OpenAI keeps its
+    SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED, OWNER_NOT_PRESENT,
+    MODEL_PRICE_UNKNOWN, SUSPENDED), RESOURCE_EXHAUSTED (RATE_LIMITED, BUDGET_SPENT), UNAUTHENTICATED
+    (CALLER_UNVERIFIED, APP_PROOF_INVALID, APP_PROOF_REQUIRED), INVALID_ARGUMENT
+    (TOKEN_BOUND_REQUIRED among them), FAILED_PRECONDITION (KEY_REJECTED_UPSTREAM), UNAVAILABLE
+    (VAULT_UNAVAILABLE, KEY_SERVICE_UNAVAILABLE, LIMIT_STORE_UNAVAILABLE, UPSTREAM_UNAVAILABLE),
+    DEADLINE_EXCEEDED (UPSTREAM_TIMED_OUT). A refusal by OpenAI keeps its
     meaning (RESOURCE_EXHAUSTED, NOT_FOUND, INVALID_ARGUMENT, ...) with the reason UPSTREAM_REFUSED
     and OpenAI's status, type and code in the details.
     """

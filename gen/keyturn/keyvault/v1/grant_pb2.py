@@ -23,15 +23,16 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from keyturn.keyvault.v1 import limits_pb2 as keyturn_dot_keyvault_dot_v1_dot_limits__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fkeyturn/keyvault/v1/grant.proto\x12\x13keyturn.keyvault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xac\x02\n\x05Grant\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x61pp\x18\x02 \x01(\t\x12\x0e\n\x06models\x18\x03 \x03(\t\x12\x11\n\tendpoints\x18\x04 \x03(\t\x12\x14\n\x0csource_cidrs\x18\x05 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x63reator\x18\x08 \x01(\t\x12/\n\x0brevoke_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07revoker\x18\n \x01(\t\x12\x1a\n\x12may_choose_account\x18\x0b \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fkeyturn/keyvault/v1/grant.proto\x12\x13keyturn.keyvault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a keyturn/keyvault/v1/limits.proto\"\x87\x04\n\x05Grant\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x61pp\x18\x02 \x01(\t\x12\x0e\n\x06models\x18\x03 \x03(\t\x12\x11\n\tendpoints\x18\x04 \x03(\t\x12\x14\n\x0csource_cidrs\x18\x05 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x63reator\x18\x08 \x01(\t\x12/\n\x0brevoke_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07revoker\x18\n \x01(\t\x12\x1a\n\x12may_choose_account\x18\x0b \x01(\x08\x12+\n\x06limits\x18\x0c \x01(\x0b\x32\x1b.keyturn.keyvault.v1.Limits\x12\x1c\n\x14needs_owner_presence\x18\r \x01(\x08\x12\x17\n\x0fneeds_app_proof\x18\x0e \x01(\x08\x12\x1c\n\x14\x63onsent_text_version\x18\x0f \x01(\t\x12/\n\x0bupdate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07updater\x18\x11 \x01(\t\x12\x15\n\rgrant_request\x18\x12 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'keyturn.keyvault.v1.grant_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GRANT']._serialized_start=90
-  _globals['_GRANT']._serialized_end=390
+  _globals['_GRANT']._serialized_start=124
+  _globals['_GRANT']._serialized_end=643
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from keyturn.keyvault.v1 import limits_pb2 as _limits_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -39,6 +40,13 @@ class Grant(_message.Message):
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
     REVOKER_FIELD_NUMBER: _builtins.int
     MAY_CHOOSE_ACCOUNT_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    NEEDS_OWNER_PRESENCE_FIELD_NUMBER: _builtins.int
+    NEEDS_APP_PROOF_FIELD_NUMBER: _builtins.int
+    CONSENT_TEXT_VERSION_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATER_FIELD_NUMBER: _builtins.int
+    GRANT_REQUEST_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `{key name}/grants/{grant}`. Output only."""
     app: _builtins.str
@@ -51,6 +59,20 @@ class Grant(_message.Message):
     """Whether the app may name OpenAI's organisation and project by the headers
     `openai-organization` and `openai-project`. Without it, the key decides.
     """
+    needs_owner_presence: _builtins.bool
+    """Whether the owner must be present: each request then needs the ID token of the owner, or of a
+    member of the owning team, in `x-keyturn-owner-token`.
+    """
+    needs_app_proof: _builtins.bool
+    """Whether each request needs the app's own token as proof end to end: the key service checks it,
+    and believes no gateway that names the app.
+    """
+    consent_text_version: _builtins.str
+    """Version of the consent's text that the owner agreed to. Output only."""
+    updater: _builtins.str
+    """Who changed them last. Output only."""
+    grant_request: _builtins.str
+    """Name of the request that it answers; empty for none. Output only."""
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Models that the app may name: exact names, or prefixes that end in `*`; a single `*` is every
@@ -89,6 +111,14 @@ class Grant(_message.Message):
     def revoke_time(self) -> _timestamp_pb2.Timestamp:
         """When the consent was withdrawn. Absent: it was not. Output only."""
 
+    @_builtins.property
+    def limits(self) -> _limits_pb2.Limits:
+        """What the app may take by this grant. Absent: what the key's and the owner's limits leave."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When the terms were last changed. Absent: never. Output only."""
+
     def __init__(
         self,
         *,
@@ -103,10 +133,17 @@ class Grant(_message.Message):
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
         revoker: _builtins.str = ...,
         may_choose_account: _builtins.bool = ...,
+        limits: _limits_pb2.Limits | None = ...,
+        needs_owner_presence: _builtins.bool = ...,
+        needs_app_proof: _builtins.bool = ...,
+        consent_text_version: _builtins.str = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        updater: _builtins.str = ...,
+        grant_request: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "revoke_time", b"revoke_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "limits", b"limits", "revoke_time", b"revoke_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "create_time", b"create_time", "creator", b"creator", "endpoints", b"endpoints", "expire_time", b"expire_time", "may_choose_account", b"may_choose_account", "models", b"models", "name", b"name", "revoke_time", b"revoke_time", "revoker", b"revoker", "source_cidrs", b"source_cidrs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "consent_text_version", b"consent_text_version", "create_time", b"create_time", "creator", b"creator", "endpoints", b"endpoints", "expire_time", b"expire_time", "grant_request", b"grant_request", "limits", b"limits", "may_choose_account", b"may_choose_account", "models", b"models", "name", b"name", "needs_app_proof", b"needs_app_proof", "needs_owner_presence", b"needs_owner_presence", "revoke_time", b"revoke_time", "revoker", b"revoker", "source_cidrs", b"source_cidrs", "update_time", b"update_time", "updater", b"updater"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

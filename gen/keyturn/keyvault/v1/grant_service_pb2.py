@@ -22,28 +22,37 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from keyturn.keyvault.v1 import grant_pb2 as keyturn_dot_keyvault_dot_v1_dot_grant__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'keyturn/keyvault/v1/grant_service.proto\x12\x13keyturn.keyvault.v1\x1a\x1fkeyturn/keyvault/v1/grant.proto\"O\n\x12\x43reateGrantRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12)\n\x05grant\x18\x02 \x01(\x0b\x32\x1a.keyturn.keyvault.v1.Grant\"@\n\x13\x43reateGrantResponse\x12)\n\x05grant\x18\x01 \x01(\x0b\x32\x1a.keyturn.keyvault.v1.Grant\"#\n\x11ListGrantsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"@\n\x12ListGrantsResponse\x12*\n\x06grants\x18\x01 \x03(\x0b\x32\x1a.keyturn.keyvault.v1.Grant\"\"\n\x12RevokeGrantRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x13RevokeGrantResponse\x12)\n\x05grant\x18\x01 \x01(\x0b\x32\x1a.keyturn.keyvault.v1.Grant2\xb1\x02\n\x0cGrantService\x12`\n\x0b\x43reateGrant\x12\'.keyturn.keyvault.v1.CreateGrantRequest\x1a(.keyturn.keyvault.v1.CreateGrantResponse\x12]\n\nListGrants\x12&.keyturn.keyvault.v1.ListGrantsRequest\x1a\'.keyturn.keyvault.v1.ListGrantsResponse\x12`\n\x0bRevokeGrant\x12\'.keyturn.keyvault.v1.RevokeGrantRequest\x1a(.keyturn.keyvault.v1.RevokeGrantResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'keyturn/keyvault/v1/grant_service.proto\x12\x13keyturn.keyvault.v1\x1a google/protobuf/field_mask.proto\x1a\x1fkeyturn/keyvault/v1/grant.proto\"m\n\x12\x43reateGrantRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12)\n\x05grant\x18\x02 \x01(\x0b\x32\x1a.keyturn.keyvault.v1.Grant\x12\x1c\n\x14\x63onsent_text_version\x18\x03 \x01(\t\"@\n\x13\x43reateGrantResponse\x12)\n\x05grant\x18\x01 \x01(\x0b\x32\x1a.keyturn.keyvault.v1.Grant\"0\n\x11ListGrantsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0b\n\x03\x61pp\x18\x02 \x01(\t\"@\n\x12ListGrantsResponse\x12*\n\x06grants\x18\x01 \x03(\x0b\x32\x1a.keyturn.keyvault.v1.Grant\"\x8e\x01\n\x12UpdateGrantRequest\x12)\n\x05grant\x18\x01 \x01(\x0b\x32\x1a.keyturn.keyvault.v1.Grant\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x1c\n\x14\x63onsent_text_version\x18\x03 \x01(\t\"@\n\x13UpdateGrantResponse\x12)\n\x05grant\x18\x01 \x01(\x0b\x32\x1a.keyturn.keyvault.v1.Grant\"\x17\n\x15GetConsentTextRequest\"7\n\x16GetConsentTextResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\"\n\x12RevokeGrantRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x13RevokeGrantResponse\x12)\n\x05grant\x18\x01 \x01(\x0b\x32\x1a.keyturn.keyvault.v1.Grant2\xfe\x03\n\x0cGrantService\x12`\n\x0b\x43reateGrant\x12\'.keyturn.keyvault.v1.CreateGrantRequest\x1a(.keyturn.keyvault.v1.CreateGrantResponse\x12`\n\x0bUpdateGrant\x12\'.keyturn.keyvault.v1.UpdateGrantRequest\x1a(.keyturn.keyvault.v1.UpdateGrantResponse\x12i\n\x0eGetConsentText\x12*.keyturn.keyvault.v1.GetConsentTextRequest\x1a+.keyturn.keyvault.v1.GetConsentTextResponse\x12]\n\nListGrants\x12&.keyturn.keyvault.v1.ListGrantsRequest\x1a\'.keyturn.keyvault.v1.ListGrantsResponse\x12`\n\x0bRevokeGrant\x12\'.keyturn.keyvault.v1.RevokeGrantRequest\x1a(.keyturn.keyvault.v1.RevokeGrantResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'keyturn.keyvault.v1.grant_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATEGRANTREQUEST']._serialized_start=97
-  _globals['_CREATEGRANTREQUEST']._serialized_end=176
-  _globals['_CREATEGRANTRESPONSE']._serialized_start=178
-  _globals['_CREATEGRANTRESPONSE']._serialized_end=242
-  _globals['_LISTGRANTSREQUEST']._serialized_start=244
-  _globals['_LISTGRANTSREQUEST']._serialized_end=279
-  _globals['_LISTGRANTSRESPONSE']._serialized_start=281
-  _globals['_LISTGRANTSRESPONSE']._serialized_end=345
-  _globals['_REVOKEGRANTREQUEST']._serialized_start=347
-  _globals['_REVOKEGRANTREQUEST']._serialized_end=381
-  _globals['_REVOKEGRANTRESPONSE']._serialized_start=383
-  _globals['_REVOKEGRANTRESPONSE']._serialized_end=447
-  _globals['_GRANTSERVICE']._serialized_start=450
-  _globals['_GRANTSERVICE']._serialized_end=755
+  _globals['_CREATEGRANTREQUEST']._serialized_start=131
+  _globals['_CREATEGRANTREQUEST']._serialized_end=240
+  _globals['_CREATEGRANTRESPONSE']._serialized_start=242
+  _globals['_CREATEGRANTRESPONSE']._serialized_end=306
+  _globals['_LISTGRANTSREQUEST']._serialized_start=308
+  _globals['_LISTGRANTSREQUEST']._serialized_end=356
+  _globals['_LISTGRANTSRESPONSE']._serialized_start=358
+  _globals['_LISTGRANTSRESPONSE']._serialized_end=422
+  _globals['_UPDATEGRANTREQUEST']._serialized_start=425
+  _globals['_UPDATEGRANTREQUEST']._serialized_end=567
+  _globals['_UPDATEGRANTRESPONSE']._serialized_start=569
+  _globals['_UPDATEGRANTRESPONSE']._serialized_end=633
+  _globals['_GETCONSENTTEXTREQUEST']._serialized_start=635
+  _globals['_GETCONSENTTEXTREQUEST']._serialized_end=658
+  _globals['_GETCONSENTTEXTRESPONSE']._serialized_start=660
+  _globals['_GETCONSENTTEXTRESPONSE']._serialized_end=715
+  _globals['_REVOKEGRANTREQUEST']._serialized_start=717
+  _globals['_REVOKEGRANTREQUEST']._serialized_end=751
+  _globals['_REVOKEGRANTRESPONSE']._serialized_start=753
+  _globals['_REVOKEGRANTRESPONSE']._serialized_end=817
+  _globals['_GRANTSERVICE']._serialized_start=820
+  _globals['_GRANTSERVICE']._serialized_end=1330
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from keyturn.keyvault.v1 import grant_pb2 as _grant_pb2
@@ -27,8 +28,11 @@ class CreateGrantRequest(_message.Message):
 
     PARENT_FIELD_NUMBER: _builtins.int
     GRANT_FIELD_NUMBER: _builtins.int
+    CONSENT_TEXT_VERSION_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """Name of the key. Required."""
+    consent_text_version: _builtins.str
+    """Version of the consent's text that the owner agreed to, as `GetConsentText` tells it. Required."""
     @_builtins.property
     def grant(self) -> _grant_pb2.Grant:
         """The grant; its output-only fields are ignored. Required."""
@@ -38,10 +42,11 @@ class CreateGrantRequest(_message.Message):
         *,
         parent: _builtins.str = ...,
         grant: _grant_pb2.Grant | None = ...,
+        consent_text_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["grant", b"grant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["grant", b"grant", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consent_text_version", b"consent_text_version", "grant", b"grant", "parent", b"parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -78,16 +83,20 @@ class ListGrantsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PARENT_FIELD_NUMBER: _builtins.int
+    APP_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
-    """Name of the key. Required."""
+    """Name of the key, or of the owner. Required."""
+    app: _builtins.str
+    """Only those of this app, by its SPIFFE ID. Empty: those of every app."""
     def __init__(
         self,
         *,
         parent: _builtins.str = ...,
+        app: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "parent", b"parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -102,8 +111,8 @@ class ListGrantsResponse(_message.Message):
     GRANTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def grants(self) -> _containers.RepeatedCompositeFieldContainer[_grant_pb2.Grant]:
-        """The key's grants. Complete: a key holds at most 200, of which the oldest revoked or expired
-        ones make room for new ones.
+        """The grants. Complete: a key holds at most 200, of which the oldest revoked or expired ones
+        make room for new ones.
         """
 
     def __init__(
@@ -118,6 +127,110 @@ class ListGrantsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListGrantsResponse: _TypeAlias = ListGrantsResponse  # noqa: Y015
+
+@_typing.final
+class UpdateGrantRequest(_message.Message):
+    """Request of UpdateGrant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRANT_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    CONSENT_TEXT_VERSION_FIELD_NUMBER: _builtins.int
+    consent_text_version: _builtins.str
+    """Version of the consent's text that the owner agreed to. Required where it widens."""
+    @_builtins.property
+    def grant(self) -> _grant_pb2.Grant:
+        """The grant: its `name`, and the terms to change. Required."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Which terms to change: any of `models`, `endpoints`, `source_cidrs`, `expire_time`,
+        `may_choose_account`, `limits`, `needs_owner_presence`, `needs_app_proof`; or single limits,
+        such as `limits.usd_per_day`. Required.
+        """
+
+    def __init__(
+        self,
+        *,
+        grant: _grant_pb2.Grant | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        consent_text_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grant", b"grant", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consent_text_version", b"consent_text_version", "grant", b"grant", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateGrantRequest: _TypeAlias = UpdateGrantRequest  # noqa: Y015
+
+@_typing.final
+class UpdateGrantResponse(_message.Message):
+    """Response of UpdateGrant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRANT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def grant(self) -> _grant_pb2.Grant:
+        """The changed grant."""
+
+    def __init__(
+        self,
+        *,
+        grant: _grant_pb2.Grant | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grant", b"grant"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grant", b"grant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateGrantResponse: _TypeAlias = UpdateGrantResponse  # noqa: Y015
+
+@_typing.final
+class GetConsentTextRequest(_message.Message):
+    """Request of GetConsentText."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetConsentTextRequest: _TypeAlias = GetConsentTextRequest  # noqa: Y015
+
+@_typing.final
+class GetConsentTextResponse(_message.Message):
+    """Response of GetConsentText."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """Version of the text."""
+    text: _builtins.str
+    """The text."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetConsentTextResponse: _TypeAlias = GetConsentTextResponse  # noqa: Y015
 
 @_typing.final
 class RevokeGrantRequest(_message.Message):

@@ -44,6 +44,16 @@ class GrantServiceStub:
                 request_serializer=keyturn_dot_keyvault_dot_v1_dot_grant__service__pb2.CreateGrantRequest.SerializeToString,
                 response_deserializer=keyturn_dot_keyvault_dot_v1_dot_grant__service__pb2.CreateGrantResponse.FromString,
                 _registered_method=True)
+        self.UpdateGrant = channel.unary_unary(
+                '/keyturn.keyvault.v1.GrantService/UpdateGrant',
+                request_serializer=keyturn_dot_keyvault_dot_v1_dot_grant__service__pb2.UpdateGrantRequest.SerializeToString,
+                response_deserializer=keyturn_dot_keyvault_dot_v1_dot_grant__service__pb2.UpdateGrantResponse.FromString,
+                _registered_method=True)
+        self.GetConsentText = channel.unary_unary(
+                '/keyturn.keyvault.v1.GrantService/GetConsentText',
+                request_serializer=keyturn_dot_keyvault_dot_v1_dot_grant__service__pb2.GetConsentTextRequest.SerializeToString,
+                response_deserializer=keyturn_dot_keyvault_dot_v1_dot_grant__service__pb2.GetConsentTextResponse.FromString,
+                _registered_method=True)
         self.ListGrants = channel.unary_unary(
                 '/keyturn.keyvault.v1.GrantService/ListGrants',
                 request_serializer=keyturn_dot_keyvault_dot_v1_dot_grant__service__pb2.ListGrantsRequest.SerializeToString,
@@ -68,15 +78,41 @@ class GrantServiceServicer:
         """Records the consent that one app may use one key.
 
         Not idempotent: while a grant for the same app is active, ALREADY_EXISTS (GRANT_EXISTS).
-        Errors: NOT_FOUND (KEY_NOT_FOUND), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_GRANTS),
-        ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
+        Errors: NOT_FOUND (KEY_NOT_FOUND), INVALID_ARGUMENT (also for terms beyond a ceiling of the
+        deployment's), FAILED_PRECONDITION (CONSENT_TEXT_OUTDATED, with the version in force as
+        `consent_text_version` in the metadata of `ErrorInfo`; KEY_STATE_CONFLICT), RESOURCE_EXHAUSTED
+        (TOO_MANY_GRANTS), ABORTED (KEY_CHANGED_MEANWHILE), UNAUTHENTICATED (STEP_UP_REQUIRED),
+        UNAVAILABLE (VAULT_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateGrant(self, request, context):
+        """Changes the terms of a grant that is active: narrows or widens it. It holds from the next
+        request on every replica.
+
+        Errors: NOT_FOUND (KEY_NOT_FOUND, GRANT_NOT_FOUND), INVALID_ARGUMENT, FAILED_PRECONDITION
+        (GRANT_ENDED, KEY_STATE_CONFLICT; CONSENT_TEXT_OUTDATED, where it widens), RESOURCE_EXHAUSTED
+        (TOO_MANY_GRANTS), ABORTED (KEY_CHANGED_MEANWHILE), UNAUTHENTICATED (STEP_UP_REQUIRED, where it
+        widens), UNAVAILABLE (VAULT_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetConsentText(self, request, context):
+        """Returns the consent's text, to be shown to owners before they grant.
+
+        Errors: none of its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListGrants(self, request, context):
-        """Lists a key's grants, the oldest first, revoked and expired ones included.
+        """Lists grants, the oldest first, revoked and expired ones included: those of a key, or those on
+        all keys of an owner.
 
         Errors: NOT_FOUND (KEY_NOT_FOUND), UNAVAILABLE (VAULT_UNAVAILABLE).
         """
@@ -102,6 +138,16 @@ def add_GrantServiceServicer_to_server(servicer, server):
                     servicer.CreateGrant,
                     request_deserializer=keyturn_dot_keyvault_dot_v1_dot_grant__service__pb2.CreateGrantRequest.FromString,
                     response_serializer=keyturn_dot_keyvault_dot_v1_dot_grant__service__pb2.CreateGrantResponse.SerializeToString,
+            ),
+            'UpdateGrant': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateGrant,
+                    request_deserializer=keyturn_dot_keyvault_dot_v1_dot_grant__service__pb2.UpdateGrantRequest.FromString,
+                    response_serializer=keyturn_dot_keyvault_dot_v1_dot_grant__service__pb2.UpdateGrantResponse.SerializeToString,
+            ),
+            'GetConsentText': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetConsentText,
+                    request_deserializer=keyturn_dot_keyvault_dot_v1_dot_grant__service__pb2.GetConsentTextRequest.FromString,
+                    response_serializer=keyturn_dot_keyvault_dot_v1_dot_grant__service__pb2.GetConsentTextResponse.SerializeToString,
             ),
             'ListGrants': grpc.unary_unary_rpc_method_handler(
                     servicer.ListGrants,
@@ -146,6 +192,60 @@ class GrantService:
             '/keyturn.keyvault.v1.GrantService/CreateGrant',
             keyturn_dot_keyvault_dot_v1_dot_grant__service__pb2.CreateGrantRequest.SerializeToString,
             keyturn_dot_keyvault_dot_v1_dot_grant__service__pb2.CreateGrantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateGrant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyturn.keyvault.v1.GrantService/UpdateGrant',
+            keyturn_dot_keyvault_dot_v1_dot_grant__service__pb2.UpdateGrantRequest.SerializeToString,
+            keyturn_dot_keyvault_dot_v1_dot_grant__service__pb2.UpdateGrantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetConsentText(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyturn.keyvault.v1.GrantService/GetConsentText',
+            keyturn_dot_keyvault_dot_v1_dot_grant__service__pb2.GetConsentTextRequest.SerializeToString,
+            keyturn_dot_keyvault_dot_v1_dot_grant__service__pb2.GetConsentTextResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,11 +42,29 @@ class GrantServiceStub:
     """Records the consent that one app may use one key.
 
     Not idempotent: while a grant for the same app is active, ALREADY_EXISTS (GRANT_EXISTS).
-    Errors: NOT_FOUND (KEY_NOT_FOUND), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_GRANTS),
-    ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
+    Errors: NOT_FOUND (KEY_NOT_FOUND), INVALID_ARGUMENT (also for terms beyond a ceiling of the
+    deployment's), FAILED_PRECONDITION (CONSENT_TEXT_OUTDATED, with the version in force as
+    `consent_text_version` in the metadata of `ErrorInfo`; KEY_STATE_CONFLICT), RESOURCE_EXHAUSTED
+    (TOO_MANY_GRANTS), ABORTED (KEY_CHANGED_MEANWHILE), UNAUTHENTICATED (STEP_UP_REQUIRED),
+    UNAVAILABLE (VAULT_UNAVAILABLE).
+    """
+    UpdateGrant: _grpc.UnaryUnaryMultiCallable[_grant_service_pb2.UpdateGrantRequest, _grant_service_pb2.UpdateGrantResponse]
+    """Changes the terms of a grant that is active: narrows or widens it. It holds from the next
+    request on every replica.
+
+    Errors: NOT_FOUND (KEY_NOT_FOUND, GRANT_NOT_FOUND), INVALID_ARGUMENT, FAILED_PRECONDITION
+    (GRANT_ENDED, KEY_STATE_CONFLICT; CONSENT_TEXT_OUTDATED, where it widens), RESOURCE_EXHAUSTED
+    (TOO_MANY_GRANTS), ABORTED (KEY_CHANGED_MEANWHILE), UNAUTHENTICATED (STEP_UP_REQUIRED, where it
+    widens), UNAVAILABLE (VAULT_UNAVAILABLE).
+    """
+    GetConsentText: _grpc.UnaryUnaryMultiCallable[_grant_service_pb2.GetConsentTextRequest, _grant_service_pb2.GetConsentTextResponse]
+    """Returns the consent's text, to be shown to owners before they grant.
+
+    Errors: none of its own.
     """
     ListGrants: _grpc.UnaryUnaryMultiCallable[_grant_service_pb2.ListGrantsRequest, _grant_service_pb2.ListGrantsResponse]
-    """Lists a key's grants, the oldest first, revoked and expired ones included.
+    """Lists grants, the oldest first, revoked and expired ones included: those of a key, or those on
+    all keys of an owner.
 
     Errors: NOT_FOUND (KEY_NOT_FOUND), UNAVAILABLE (VAULT_UNAVAILABLE).
     """
@@ -72,11 +90,29 @@ class GrantServiceAsyncStub(GrantServiceStub):
     """Records the consent that one app may use one key.
 
     Not idempotent: while a grant for the same app is active, ALREADY_EXISTS (GRANT_EXISTS).
-    Errors: NOT_FOUND (KEY_NOT_FOUND), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_GRANTS),
-    ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
+    Errors: NOT_FOUND (KEY_NOT_FOUND), INVALID_ARGUMENT (also for terms beyond a ceiling of the
+    deployment's), FAILED_PRECONDITION (CONSENT_TEXT_OUTDATED, with the version in force as
+    `consent_text_version` in the metadata of `ErrorInfo`; KEY_STATE_CONFLICT), RESOURCE_EXHAUSTED
+    (TOO_MANY_GRANTS), ABORTED (KEY_CHANGED_MEANWHILE), UNAUTHENTICATED (STEP_UP_REQUIRED),
+    UNAVAILABLE (VAULT_UNAVAILABLE).
+    """
+    UpdateGrant: _aio.UnaryUnaryMultiCallable[_grant_service_pb2.UpdateGrantRequest, _grant_service_pb2.UpdateGrantResponse]  # type: ignore[assignment]
+    """Changes the terms of a grant that is active: narrows or widens it. It holds from the next
+    request on every replica.
+
+    Errors: NOT_FOUND (KEY_NOT_FOUND, GRANT_NOT_FOUND), INVALID_ARGUMENT, FAILED_PRECONDITION
+    (GRANT_ENDED, KEY_STATE_CONFLICT; CONSENT_TEXT_OUTDATED, where it widens), RESOURCE_EXHAUSTED
+    (TOO_MANY_GRANTS), ABORTED (KEY_CHANGED_MEANWHILE), UNAUTHENTICATED (STEP_UP_REQUIRED, where it
+    widens), UNAVAILABLE (VAULT_UNAVAILABLE).
+    """
+    GetConsentText: _aio.UnaryUnaryMultiCallable[_grant_service_pb2.GetConsentTextRequest, _grant_service_pb2.GetConsentTextResponse]  # type: ignore[assignment]
+    """Returns the consent's text, to be shown to owners before they grant.
+
+    Errors: none of its own.
     """
     ListGrants: _aio.UnaryUnaryMultiCallable[_grant_service_pb2.ListGrantsRequest, _grant_service_pb2.ListGrantsResponse]  # type: ignore[assignment]
-    """Lists a key's grants, the oldest first, revoked and expired ones included.
+    """Lists grants, the oldest first, revoked and expired ones included: those of a key, or those on
+    all keys of an owner.
 
     Errors: NOT_FOUND (KEY_NOT_FOUND), UNAVAILABLE (VAULT_UNAVAILABLE).
     """
@@ -105,8 +141,37 @@ class GrantServiceServicer(metaclass=_abc_1.ABCMeta):
         """Records the consent that one app may use one key.
 
         Not idempotent: while a grant for the same app is active, ALREADY_EXISTS (GRANT_EXISTS).
-        Errors: NOT_FOUND (KEY_NOT_FOUND), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_GRANTS),
-        ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
+        Errors: NOT_FOUND (KEY_NOT_FOUND), INVALID_ARGUMENT (also for terms beyond a ceiling of the
+        deployment's), FAILED_PRECONDITION (CONSENT_TEXT_OUTDATED, with the version in force as
+        `consent_text_version` in the metadata of `ErrorInfo`; KEY_STATE_CONFLICT), RESOURCE_EXHAUSTED
+        (TOO_MANY_GRANTS), ABORTED (KEY_CHANGED_MEANWHILE), UNAUTHENTICATED (STEP_UP_REQUIRED),
+        UNAVAILABLE (VAULT_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateGrant(
+        self,
+        request: _grant_service_pb2.UpdateGrantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_grant_service_pb2.UpdateGrantResponse, _abc.Awaitable[_grant_service_pb2.UpdateGrantResponse]]:
+        """Changes the terms of a grant that is active: narrows or widens it. It holds from the next
+        request on every replica.
+
+        Errors: NOT_FOUND (KEY_NOT_FOUND, GRANT_NOT_FOUND), INVALID_ARGUMENT, FAILED_PRECONDITION
+        (GRANT_ENDED, KEY_STATE_CONFLICT; CONSENT_TEXT_OUTDATED, where it widens), RESOURCE_EXHAUSTED
+        (TOO_MANY_GRANTS), ABORTED (KEY_CHANGED_MEANWHILE), UNAUTHENTICATED (STEP_UP_REQUIRED, where it
+        widens), UNAVAILABLE (VAULT_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def GetConsentText(
+        self,
+        request: _grant_service_pb2.GetConsentTextRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_grant_service_pb2.GetConsentTextResponse, _abc.Awaitable[_grant_service_pb2.GetConsentTextResponse]]:
+        """Returns the consent's text, to be shown to owners before they grant.
+
+        Errors: none of its own.
         """
 
     @_abc_1.abstractmethod
@@ -115,7 +180,8 @@ class GrantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _grant_service_pb2.ListGrantsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_grant_service_pb2.ListGrantsResponse, _abc.Awaitable[_grant_service_pb2.ListGrantsResponse]]:
-        """Lists a key's grants, the oldest first, revoked and expired ones included.
+        """Lists grants, the oldest first, revoked and expired ones included: those of a key, or those on
+        all keys of an owner.
 
         Errors: NOT_FOUND (KEY_NOT_FOUND), UNAVAILABLE (VAULT_UNAVAILABLE).
         """

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from keyturn.keyvault.v1 import lease_pb2 as keyturn_dot_keyvault_dot_v1_dot_lease__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+keyturn/keyvault/v1/key_lease_service.proto\x12\x13keyturn.keyvault.v1\x1a\x1fkeyturn/keyvault/v1/lease.proto\"\xca\x01\n\x13\x41\x63quireLeaseRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0b\n\x03\x61pp\x18\x02 \x01(\t\x12\x16\n\tapp_token\x18\x03 \x01(\x0c\x42\x03\x80\x01\x01\x12\x10\n\x08\x65ndpoint\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x11\n\tsource_ip\x18\x06 \x01(\t\x12\x13\n\x0b\x62ody_sha256\x18\x07 \x01(\x0c\x12\x13\n\x0btoken_bound\x18\x08 \x01(\x04\x12\x13\n\x0bmore_models\x18\t \x03(\t\x12\x0e\n\x06method\x18\n \x01(\t\"A\n\x14\x41\x63quireLeaseResponse\x12)\n\x05lease\x18\x01 \x01(\x0b\x32\x1a.keyturn.keyvault.v1.Lease\"O\n\x12SettleLeaseRequest\x12\x39\n\x0bsettlements\x18\x01 \x03(\x0b\x32$.keyturn.keyvault.v1.LeaseSettlement\"\x84\x02\n\x0fLeaseSettlement\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\r\n\x05grant\x18\x04 \x01(\t\x12\x0b\n\x03\x61pp\x18\x05 \x01(\t\x12\x32\n\x07outcome\x18\x06 \x01(\x0e\x32!.keyturn.keyvault.v1.LeaseOutcome\x12)\n\x05usage\x18\x07 \x01(\x0b\x32\x1a.keyturn.keyvault.v1.Usage\x12\x13\n\x0bhttp_status\x18\x08 \x01(\r\x12\x19\n\x11openai_request_id\x18\t \x01(\t\x12\x13\n\x0b\x62ody_sha256\x18\n \x01(\x0c\"\xe4\x01\n\x05Usage\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\x04\x12\x15\n\routput_tokens\x18\x02 \x01(\x04\x12\x1b\n\x13\x63\x61\x63hed_input_tokens\x18\x03 \x01(\x04\x12\x18\n\x10reasoning_tokens\x18\x04 \x01(\x04\x12\x15\n\raudio_seconds\x18\x05 \x01(\x01\x12\x0e\n\x06images\x18\x06 \x01(\r\x12\r\n\x05model\x18\x07 \x01(\t\x12\x0f\n\x07subject\x18\x08 \x01(\t\x12\x30\n\x06source\x18\t \x01(\x0e\x32 .keyturn.keyvault.v1.UsageSource\"E\n\x13SettleLeaseResponse\x12\x15\n\rsettled_count\x18\x01 \x01(\r\x12\x17\n\x0f\x64uplicate_count\x18\x02 \x01(\r*]\n\x0bUsageSource\x12\x1c\n\x18USAGE_SOURCE_UNSPECIFIED\x10\x00\x12\x19\n\x15USAGE_SOURCE_REPORTED\x10\x01\x12\x15\n\x11USAGE_SOURCE_SEEN\x10\x02*\xc1\x01\n\x0cLeaseOutcome\x12\x1d\n\x19LEASE_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14LEASE_OUTCOME_SERVED\x10\x01\x12\x1e\n\x1aLEASE_OUTCOME_KEY_REJECTED\x10\x02\x12!\n\x1dLEASE_OUTCOME_UPSTREAM_FAILED\x10\x03\x12\x1b\n\x17LEASE_OUTCOME_CANCELLED\x10\x04\x12\x18\n\x14LEASE_OUTCOME_UNUSED\x10\x05\x32\xd8\x01\n\x0fKeyLeaseService\x12\x63\n\x0c\x41\x63quireLease\x12(.keyturn.keyvault.v1.AcquireLeaseRequest\x1a).keyturn.keyvault.v1.AcquireLeaseResponse\x12`\n\x0bSettleLease\x12\'.keyturn.keyvault.v1.SettleLeaseRequest\x1a(.keyturn.keyvault.v1.SettleLeaseResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+keyturn/keyvault/v1/key_lease_service.proto\x12\x13keyturn.keyvault.v1\x1a\x1fkeyturn/keyvault/v1/lease.proto\"\xb6\x02\n\x13\x41\x63quireLeaseRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0b\n\x03\x61pp\x18\x02 \x01(\t\x12\x16\n\tapp_token\x18\x03 \x01(\x0c\x42\x03\x80\x01\x01\x12\x10\n\x08\x65ndpoint\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x11\n\tsource_ip\x18\x06 \x01(\t\x12\x13\n\x0b\x62ody_sha256\x18\x07 \x01(\x0c\x12\x13\n\x0bmore_models\x18\t \x03(\t\x12\x0e\n\x06method\x18\n \x01(\t\x12\x19\n\x11input_token_bound\x18\x0b \x01(\x04\x12\x1a\n\x12output_token_bound\x18\x0c \x01(\x04\x12\x18\n\x0bowner_token\x18\r \x01(\x0c\x42\x03\x80\x01\x01\x12\x14\n\x0c\x61nswer_count\x18\x0e \x01(\r\x12\x12\n\nruns_tools\x18\x0f \x01(\x08J\x04\x08\x08\x10\t\"A\n\x14\x41\x63quireLeaseResponse\x12)\n\x05lease\x18\x01 \x01(\x0b\x32\x1a.keyturn.keyvault.v1.Lease\"`\n\x11\x43heckLeaseRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x39\n\x07request\x18\x02 \x01(\x0b\x32(.keyturn.keyvault.v1.AcquireLeaseRequest\"\x14\n\x12\x43heckLeaseResponse\"O\n\x12SettleLeaseRequest\x12\x39\n\x0bsettlements\x18\x01 \x03(\x0b\x32$.keyturn.keyvault.v1.LeaseSettlement\"\x84\x02\n\x0fLeaseSettlement\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\r\n\x05grant\x18\x04 \x01(\t\x12\x0b\n\x03\x61pp\x18\x05 \x01(\t\x12\x32\n\x07outcome\x18\x06 \x01(\x0e\x32!.keyturn.keyvault.v1.LeaseOutcome\x12)\n\x05usage\x18\x07 \x01(\x0b\x32\x1a.keyturn.keyvault.v1.Usage\x12\x13\n\x0bhttp_status\x18\x08 \x01(\r\x12\x19\n\x11openai_request_id\x18\t \x01(\t\x12\x13\n\x0b\x62ody_sha256\x18\n \x01(\x0c\"\xe4\x01\n\x05Usage\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\x04\x12\x15\n\routput_tokens\x18\x02 \x01(\x04\x12\x1b\n\x13\x63\x61\x63hed_input_tokens\x18\x03 \x01(\x04\x12\x18\n\x10reasoning_tokens\x18\x04 \x01(\x04\x12\x15\n\raudio_seconds\x18\x05 \x01(\x01\x12\x0e\n\x06images\x18\x06 \x01(\r\x12\r\n\x05model\x18\x07 \x01(\t\x12\x0f\n\x07subject\x18\x08 \x01(\t\x12\x30\n\x06source\x18\t \x01(\x0e\x32 .keyturn.keyvault.v1.UsageSource\"E\n\x13SettleLeaseResponse\x12\x15\n\rsettled_count\x18\x01 \x01(\r\x12\x17\n\x0f\x64uplicate_count\x18\x02 \x01(\r*]\n\x0bUsageSource\x12\x1c\n\x18USAGE_SOURCE_UNSPECIFIED\x10\x00\x12\x19\n\x15USAGE_SOURCE_REPORTED\x10\x01\x12\x15\n\x11USAGE_SOURCE_SEEN\x10\x02*\xc1\x01\n\x0cLeaseOutcome\x12\x1d\n\x19LEASE_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14LEASE_OUTCOME_SERVED\x10\x01\x12\x1e\n\x1aLEASE_OUTCOME_KEY_REJECTED\x10\x02\x12!\n\x1dLEASE_OUTCOME_UPSTREAM_FAILED\x10\x03\x12\x1b\n\x17LEASE_OUTCOME_CANCELLED\x10\x04\x12\x18\n\x14LEASE_OUTCOME_UNUSED\x10\x05\x32\xb7\x02\n\x0fKeyLeaseService\x12\x63\n\x0c\x41\x63quireLease\x12(.keyturn.keyvault.v1.AcquireLeaseRequest\x1a).keyturn.keyvault.v1.AcquireLeaseResponse\x12]\n\nCheckLease\x12&.keyturn.keyvault.v1.CheckLeaseRequest\x1a\'.keyturn.keyvault.v1.CheckLeaseResponse\x12`\n\x0bSettleLease\x12\'.keyturn.keyvault.v1.SettleLeaseRequest\x1a(.keyturn.keyvault.v1.SettleLeaseResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,22 +34,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ACQUIRELEASEREQUEST'].fields_by_name['app_token']._loaded_options = None
   _globals['_ACQUIRELEASEREQUEST'].fields_by_name['app_token']._serialized_options = b'\200\001\001'
-  _globals['_USAGESOURCE']._serialized_start=1019
-  _globals['_USAGESOURCE']._serialized_end=1112
-  _globals['_LEASEOUTCOME']._serialized_start=1115
-  _globals['_LEASEOUTCOME']._serialized_end=1308
+  _globals['_ACQUIRELEASEREQUEST'].fields_by_name['owner_token']._loaded_options = None
+  _globals['_ACQUIRELEASEREQUEST'].fields_by_name['owner_token']._serialized_options = b'\200\001\001'
+  _globals['_USAGESOURCE']._serialized_start=1247
+  _globals['_USAGESOURCE']._serialized_end=1340
+  _globals['_LEASEOUTCOME']._serialized_start=1343
+  _globals['_LEASEOUTCOME']._serialized_end=1536
   _globals['_ACQUIRELEASEREQUEST']._serialized_start=102
-  _globals['_ACQUIRELEASEREQUEST']._serialized_end=304
-  _globals['_ACQUIRELEASERESPONSE']._serialized_start=306
-  _globals['_ACQUIRELEASERESPONSE']._serialized_end=371
-  _globals['_SETTLELEASEREQUEST']._serialized_start=373
-  _globals['_SETTLELEASEREQUEST']._serialized_end=452
-  _globals['_LEASESETTLEMENT']._serialized_start=455
-  _globals['_LEASESETTLEMENT']._serialized_end=715
-  _globals['_USAGE']._serialized_start=718
-  _globals['_USAGE']._serialized_end=946
-  _globals['_SETTLELEASERESPONSE']._serialized_start=948
-  _globals['_SETTLELEASERESPONSE']._serialized_end=1017
-  _globals['_KEYLEASESERVICE']._serialized_start=1311
-  _globals['_KEYLEASESERVICE']._serialized_end=1527
+  _globals['_ACQUIRELEASEREQUEST']._serialized_end=412
+  _globals['_ACQUIRELEASERESPONSE']._serialized_start=414
+  _globals['_ACQUIRELEASERESPONSE']._serialized_end=479
+  _globals['_CHECKLEASEREQUEST']._serialized_start=481
+  _globals['_CHECKLEASEREQUEST']._serialized_end=577
+  _globals['_CHECKLEASERESPONSE']._serialized_start=579
+  _globals['_CHECKLEASERESPONSE']._serialized_end=599
+  _globals['_SETTLELEASEREQUEST']._serialized_start=601
+  _globals['_SETTLELEASEREQUEST']._serialized_end=680
+  _globals['_LEASESETTLEMENT']._serialized_start=683
+  _globals['_LEASESETTLEMENT']._serialized_end=943
+  _globals['_USAGE']._serialized_start=946
+  _globals['_USAGE']._serialized_end=1174
+  _globals['_SETTLELEASERESPONSE']._serialized_start=1176
+  _globals['_SETTLELEASERESPONSE']._serialized_end=1245
+  _globals['_KEYLEASESERVICE']._serialized_start=1539
+  _globals['_KEYLEASESERVICE']._serialized_end=1850
 # @@protoc_insertion_point(module_scope)

@@ -93,9 +93,13 @@ class AcquireLeaseRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     SOURCE_IP_FIELD_NUMBER: _builtins.int
     BODY_SHA256_FIELD_NUMBER: _builtins.int
-    TOKEN_BOUND_FIELD_NUMBER: _builtins.int
     MORE_MODELS_FIELD_NUMBER: _builtins.int
     METHOD_FIELD_NUMBER: _builtins.int
+    INPUT_TOKEN_BOUND_FIELD_NUMBER: _builtins.int
+    OUTPUT_TOKEN_BOUND_FIELD_NUMBER: _builtins.int
+    OWNER_TOKEN_FIELD_NUMBER: _builtins.int
+    ANSWER_COUNT_FIELD_NUMBER: _builtins.int
+    RUNS_TOOLS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Name of the key. Required."""
     app: _builtins.str
@@ -114,10 +118,24 @@ class AcquireLeaseRequest(_message.Message):
     """SHA-256 of the request body, 32 bytes. Empty for a body that is streamed, whose end nobody has
     seen yet, and for a WebSocket.
     """
-    token_bound: _builtins.int
-    """The most tokens that the request can cost, prompt and answer; 0 when it is not bounded."""
     method: _builtins.str
     """HTTP method of the request, or `WEBSOCKET`: 1 to 16 letters A-Z. Required."""
+    input_token_bound: _builtins.int
+    """The most tokens that the prompt can have; 0 when it is not bounded."""
+    output_token_bound: _builtins.int
+    """The most tokens that the answer can have; 0 when the request sets no bound."""
+    owner_token: _builtins.bytes
+    """ID token of the owner, or of a member of the owning team, if the app sent one: the key service
+    checks it, for grants that need the owner's presence and to tell who used a team's key.
+    """
+    answer_count: _builtins.int
+    """How many answers it asks for, of which each can have as many tokens as the model makes where
+    `output_token_bound` is 0. 0 is 1.
+    """
+    runs_tools: _builtins.bool
+    """Whether it lets OpenAI run tools of its own, whose findings become part of the prompt: nothing
+    bounds what it takes then.
+    """
     @_builtins.property
     def more_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Other models that the request names anywhere in its body, such as those of its tools. Each must
@@ -134,13 +152,17 @@ class AcquireLeaseRequest(_message.Message):
         model: _builtins.str = ...,
         source_ip: _builtins.str = ...,
         body_sha256: _builtins.bytes = ...,
-        token_bound: _builtins.int = ...,
         more_models: _abc.Iterable[_builtins.str] | None = ...,
         method: _builtins.str = ...,
+        input_token_bound: _builtins.int = ...,
+        output_token_bound: _builtins.int = ...,
+        owner_token: _builtins.bytes = ...,
+        answer_count: _builtins.int = ...,
+        runs_tools: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "app_token", b"app_token", "body_sha256", b"body_sha256", "endpoint", b"endpoint", "key", b"key", "method", b"method", "model", b"model", "more_models", b"more_models", "source_ip", b"source_ip", "token_bound", b"token_bound"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_count", b"answer_count", "app", b"app", "app_token", b"app_token", "body_sha256", b"body_sha256", "endpoint", b"endpoint", "input_token_bound", b"input_token_bound", "key", b"key", "method", b"method", "model", b"model", "more_models", b"more_models", "output_token_bound", b"output_token_bound", "owner_token", b"owner_token", "runs_tools", b"runs_tools", "source_ip", b"source_ip"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -169,6 +191,51 @@ class AcquireLeaseResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AcquireLeaseResponse: _TypeAlias = AcquireLeaseResponse  # noqa: Y015
+
+@_typing.final
+class CheckLeaseRequest(_message.Message):
+    """Request of CheckLease."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEASE_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    lease_id: _builtins.str
+    """Id of the lease that the request holds: 32 hexadecimal digits. Required."""
+    @_builtins.property
+    def request(self) -> Global___AcquireLeaseRequest:
+        """The request, as it goes on. Required."""
+
+    def __init__(
+        self,
+        *,
+        lease_id: _builtins.str = ...,
+        request: Global___AcquireLeaseRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease_id", b"lease_id", "request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckLeaseRequest: _TypeAlias = CheckLeaseRequest  # noqa: Y015
+
+@_typing.final
+class CheckLeaseResponse(_message.Message):
+    """Response of CheckLease."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckLeaseResponse: _TypeAlias = CheckLeaseResponse  # noqa: Y015
 
 @_typing.final
 class SettleLeaseRequest(_message.Message):

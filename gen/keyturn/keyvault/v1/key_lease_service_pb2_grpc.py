@@ -43,6 +43,11 @@ class KeyLeaseServiceStub:
                 request_serializer=keyturn_dot_keyvault_dot_v1_dot_key__lease__service__pb2.AcquireLeaseRequest.SerializeToString,
                 response_deserializer=keyturn_dot_keyvault_dot_v1_dot_key__lease__service__pb2.AcquireLeaseResponse.FromString,
                 _registered_method=True)
+        self.CheckLease = channel.unary_unary(
+                '/keyturn.keyvault.v1.KeyLeaseService/CheckLease',
+                request_serializer=keyturn_dot_keyvault_dot_v1_dot_key__lease__service__pb2.CheckLeaseRequest.SerializeToString,
+                response_deserializer=keyturn_dot_keyvault_dot_v1_dot_key__lease__service__pb2.CheckLeaseResponse.FromString,
+                _registered_method=True)
         self.SettleLease = channel.unary_unary(
                 '/keyturn.keyvault.v1.KeyLeaseService/SettleLease',
                 request_serializer=keyturn_dot_keyvault_dot_v1_dot_key__lease__service__pb2.SettleLeaseRequest.SerializeToString,
@@ -63,10 +68,23 @@ class KeyLeaseServiceServicer:
 
         Not idempotent: each call is a new lease.
         Errors: PERMISSION_DENIED (NOT_GRANTED when there is no such key or grant, GRANT_REVOKED,
-        GRANT_EXPIRED, SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED),
+        GRANT_EXPIRED, SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED,
+        OWNER_NOT_PRESENT, MODEL_PRICE_UNKNOWN, SUSPENDED), RESOURCE_EXHAUSTED (RATE_LIMITED,
+        BUDGET_SPENT),
         FAILED_PRECONDITION to apps that hold a grant (KEY_PENDING, KEY_DISABLED, KEY_EXPIRED,
-        KEY_REJECTED_UPSTREAM), UNAUTHENTICATED (APP_PROOF_INVALID), INVALID_ARGUMENT, UNAVAILABLE
-        (VAULT_UNAVAILABLE, ISSUER_UNAVAILABLE).
+        KEY_REJECTED_UPSTREAM), UNAUTHENTICATED (APP_PROOF_INVALID, APP_PROOF_REQUIRED),
+        INVALID_ARGUMENT (TOKEN_BOUND_REQUIRED among them), UNAVAILABLE (VAULT_UNAVAILABLE,
+        ISSUER_UNAVAILABLE, LIMIT_STORE_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckLease(self, request, context):
+        """Decides anew whether a request under way, such as a WebSocket, may go on, or may name another
+        model. Nothing is reserved, and no key is handed over.
+
+        Errors: as AcquireLease, but for RATE_LIMITED, BUDGET_SPENT and LIMIT_STORE_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -89,6 +107,11 @@ def add_KeyLeaseServiceServicer_to_server(servicer, server):
                     servicer.AcquireLease,
                     request_deserializer=keyturn_dot_keyvault_dot_v1_dot_key__lease__service__pb2.AcquireLeaseRequest.FromString,
                     response_serializer=keyturn_dot_keyvault_dot_v1_dot_key__lease__service__pb2.AcquireLeaseResponse.SerializeToString,
+            ),
+            'CheckLease': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckLease,
+                    request_deserializer=keyturn_dot_keyvault_dot_v1_dot_key__lease__service__pb2.CheckLeaseRequest.FromString,
+                    response_serializer=keyturn_dot_keyvault_dot_v1_dot_key__lease__service__pb2.CheckLeaseResponse.SerializeToString,
             ),
             'SettleLease': grpc.unary_unary_rpc_method_handler(
                     servicer.SettleLease,
@@ -127,6 +150,33 @@ class KeyLeaseService:
             '/keyturn.keyvault.v1.KeyLeaseService/AcquireLease',
             keyturn_dot_keyvault_dot_v1_dot_key__lease__service__pb2.AcquireLeaseRequest.SerializeToString,
             keyturn_dot_keyvault_dot_v1_dot_key__lease__service__pb2.AcquireLeaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckLease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyturn.keyvault.v1.KeyLeaseService/CheckLease',
+            keyturn_dot_keyvault_dot_v1_dot_key__lease__service__pb2.CheckLeaseRequest.SerializeToString,
+            keyturn_dot_keyvault_dot_v1_dot_key__lease__service__pb2.CheckLeaseResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,10 +43,19 @@ class KeyLeaseServiceStub:
 
     Not idempotent: each call is a new lease.
     Errors: PERMISSION_DENIED (NOT_GRANTED when there is no such key or grant, GRANT_REVOKED,
-    GRANT_EXPIRED, SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED),
+    GRANT_EXPIRED, SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED,
+    OWNER_NOT_PRESENT, MODEL_PRICE_UNKNOWN, SUSPENDED), RESOURCE_EXHAUSTED (RATE_LIMITED,
+    BUDGET_SPENT),
     FAILED_PRECONDITION to apps that hold a grant (KEY_PENDING, KEY_DISABLED, KEY_EXPIRED,
-    KEY_REJECTED_UPSTREAM), UNAUTHENTICATED (APP_PROOF_INVALID), INVALID_ARGUMENT, UNAVAILABLE
-    (VAULT_UNAVAILABLE, ISSUER_UNAVAILABLE).
+    KEY_REJECTED_UPSTREAM), UNAUTHENTICATED (APP_PROOF_INVALID, APP_PROOF_REQUIRED),
+    INVALID_ARGUMENT (TOKEN_BOUND_REQUIRED among them), UNAVAILABLE (VAULT_UNAVAILABLE,
+    ISSUER_UNAVAILABLE, LIMIT_STORE_UNAVAILABLE).
+    """
+    CheckLease: _grpc.UnaryUnaryMultiCallable[_key_lease_service_pb2.CheckLeaseRequest, _key_lease_service_pb2.CheckLeaseResponse]
+    """Decides anew whether a request under way, such as a WebSocket, may go on, or may name another
+    model. Nothing is reserved, and no key is handed over.
+
+    Errors: as AcquireLease, but for RATE_LIMITED, BUDGET_SPENT and LIMIT_STORE_UNAVAILABLE.
     """
     SettleLease: _grpc.UnaryUnaryMultiCallable[_key_lease_service_pb2.SettleLeaseRequest, _key_lease_service_pb2.SettleLeaseResponse]
     """Reports what became of leases, many at once.
@@ -70,10 +79,19 @@ class KeyLeaseServiceAsyncStub(KeyLeaseServiceStub):
 
     Not idempotent: each call is a new lease.
     Errors: PERMISSION_DENIED (NOT_GRANTED when there is no such key or grant, GRANT_REVOKED,
-    GRANT_EXPIRED, SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED),
+    GRANT_EXPIRED, SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED,
+    OWNER_NOT_PRESENT, MODEL_PRICE_UNKNOWN, SUSPENDED), RESOURCE_EXHAUSTED (RATE_LIMITED,
+    BUDGET_SPENT),
     FAILED_PRECONDITION to apps that hold a grant (KEY_PENDING, KEY_DISABLED, KEY_EXPIRED,
-    KEY_REJECTED_UPSTREAM), UNAUTHENTICATED (APP_PROOF_INVALID), INVALID_ARGUMENT, UNAVAILABLE
-    (VAULT_UNAVAILABLE, ISSUER_UNAVAILABLE).
+    KEY_REJECTED_UPSTREAM), UNAUTHENTICATED (APP_PROOF_INVALID, APP_PROOF_REQUIRED),
+    INVALID_ARGUMENT (TOKEN_BOUND_REQUIRED among them), UNAVAILABLE (VAULT_UNAVAILABLE,
+    ISSUER_UNAVAILABLE, LIMIT_STORE_UNAVAILABLE).
+    """
+    CheckLease: _aio.UnaryUnaryMultiCallable[_key_lease_service_pb2.CheckLeaseRequest, _key_lease_service_pb2.CheckLeaseResponse]  # type: ignore[assignment]
+    """Decides anew whether a request under way, such as a WebSocket, may go on, or may name another
+    model. Nothing is reserved, and no key is handed over.
+
+    Errors: as AcquireLease, but for RATE_LIMITED, BUDGET_SPENT and LIMIT_STORE_UNAVAILABLE.
     """
     SettleLease: _aio.UnaryUnaryMultiCallable[_key_lease_service_pb2.SettleLeaseRequest, _key_lease_service_pb2.SettleLeaseResponse]  # type: ignore[assignment]
     """Reports what became of leases, many at once.
@@ -100,10 +118,25 @@ class KeyLeaseServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Not idempotent: each call is a new lease.
         Errors: PERMISSION_DENIED (NOT_GRANTED when there is no such key or grant, GRANT_REVOKED,
-        GRANT_EXPIRED, SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED),
+        GRANT_EXPIRED, SOURCE_NOT_GRANTED, ENDPOINT_NOT_GRANTED, MODEL_NOT_GRANTED,
+        OWNER_NOT_PRESENT, MODEL_PRICE_UNKNOWN, SUSPENDED), RESOURCE_EXHAUSTED (RATE_LIMITED,
+        BUDGET_SPENT),
         FAILED_PRECONDITION to apps that hold a grant (KEY_PENDING, KEY_DISABLED, KEY_EXPIRED,
-        KEY_REJECTED_UPSTREAM), UNAUTHENTICATED (APP_PROOF_INVALID), INVALID_ARGUMENT, UNAVAILABLE
-        (VAULT_UNAVAILABLE, ISSUER_UNAVAILABLE).
+        KEY_REJECTED_UPSTREAM), UNAUTHENTICATED (APP_PROOF_INVALID, APP_PROOF_REQUIRED),
+        INVALID_ARGUMENT (TOKEN_BOUND_REQUIRED among them), UNAVAILABLE (VAULT_UNAVAILABLE,
+        ISSUER_UNAVAILABLE, LIMIT_STORE_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def CheckLease(
+        self,
+        request: _key_lease_service_pb2.CheckLeaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_key_lease_service_pb2.CheckLeaseResponse, _abc.Awaitable[_key_lease_service_pb2.CheckLeaseResponse]]:
+        """Decides anew whether a request under way, such as a WebSocket, may go on, or may name another
+        model. Nothing is reserved, and no key is handed over.
+
+        Errors: as AcquireLease, but for RATE_LIMITED, BUDGET_SPENT and LIMIT_STORE_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -7,6 +7,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from keyturn.keyvault.v1 import limits_pb2 as _limits_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -148,6 +149,7 @@ class Key(_message.Message):
     INCOMING_FIELD_NUMBER: _builtins.int
     RETIRING_FIELD_NUMBER: _builtins.int
     BASE_URL_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `users/{user}/keys/{key}` or `teams/{team}/keys/{key}`. Output only."""
     state: Global___KeyState.ValueType
@@ -196,6 +198,10 @@ class Key(_message.Message):
         `destroy_time`, so that the rotation can be undone. Output only.
         """
 
+    @_builtins.property
+    def limits(self) -> _limits_pb2.Limits:
+        """What may be taken with the key, over all its grants. Absent: what the owner's limits leave."""
+
     def __init__(
         self,
         *,
@@ -213,10 +219,11 @@ class Key(_message.Message):
         incoming: Global___KeyVersion | None = ...,
         retiring: Global___KeyVersion | None = ...,
         base_url: _builtins.str = ...,
+        limits: _limits_pb2.Limits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "incoming", b"incoming", "retiring", b"retiring", "rotate_due_time", b"rotate_due_time", "rotate_time", b"rotate_time", "verification", b"verification"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "incoming", b"incoming", "limits", b"limits", "retiring", b"retiring", "rotate_due_time", b"rotate_due_time", "rotate_time", b"rotate_time", "verification", b"verification"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_grant_count", b"active_grant_count", "assurance", b"assurance", "base_url", b"base_url", "create_time", b"create_time", "creator", b"creator", "expire_time", b"expire_time", "incoming", b"incoming", "key_version", b"key_version", "name", b"name", "retiring", b"retiring", "rotate_due_time", b"rotate_due_time", "rotate_time", b"rotate_time", "state", b"state", "verification", b"verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_grant_count", b"active_grant_count", "assurance", b"assurance", "base_url", b"base_url", "create_time", b"create_time", "creator", b"creator", "expire_time", b"expire_time", "incoming", b"incoming", "key_version", b"key_version", "limits", b"limits", "name", b"name", "retiring", b"retiring", "rotate_due_time", b"rotate_due_time", "rotate_time", b"rotate_time", "state", b"state", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -257,7 +257,8 @@ class UpdateKeyRequest(_message.Message):
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """Which fields to change: `expire_time` (absent in `key`: never expires), `assurance`, `base_url`
-        (the key serves again once it is verified there). Required.
+        (the key serves again once it is verified there), `limits` (absent in `key`: none), or single
+        ones such as `limits.usd_per_day`. Required.
         """
 
     def __init__(

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fkeyturn/keyvault/v1/lease.proto\x12\x13keyturn.keyvault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd2\x01\n\x05Lease\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x17\n\nsealed_key\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x13\n\x0bkey_version\x18\x03 \x01(\r\x12\r\n\x05grant\x18\x04 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x0ewrapping_token\x18\x06 \x01(\x0c\x42\x03\x80\x01\x01\x12\x10\n\x08\x62\x61se_url\x18\x07 \x01(\t\x12\x1a\n\x12may_choose_account\x18\x08 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fkeyturn/keyvault/v1/lease.proto\x12\x13keyturn.keyvault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x02\n\x05Lease\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x17\n\nsealed_key\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x13\n\x0bkey_version\x18\x03 \x01(\r\x12\r\n\x05grant\x18\x04 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x0ewrapping_token\x18\x06 \x01(\x0c\x42\x03\x80\x01\x01\x12\x10\n\x08\x62\x61se_url\x18\x07 \x01(\t\x12\x1a\n\x12may_choose_account\x18\x08 \x01(\x08\x12\x31\n\tremaining\x18\t \x01(\x0b\x32\x1e.keyturn.keyvault.v1.Remaining\"u\n\tRemaining\x12\x15\n\x08requests\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x06tokens\x18\x02 \x01(\x04H\x01\x88\x01\x01\x12\x16\n\tmicro_usd\x18\x03 \x01(\x04H\x02\x88\x01\x01\x42\x0b\n\t_requestsB\t\n\x07_tokensB\x0c\n\n_micro_usdb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,5 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEASE'].fields_by_name['wrapping_token']._loaded_options = None
   _globals['_LEASE'].fields_by_name['wrapping_token']._serialized_options = b'\200\001\001'
   _globals['_LEASE']._serialized_start=90
-  _globals['_LEASE']._serialized_end=300
+  _globals['_LEASE']._serialized_end=351
+  _globals['_REMAINING']._serialized_start=353
+  _globals['_REMAINING']._serialized_end=470
 # @@protoc_insertion_point(module_scope)

@@ -31,6 +31,7 @@ class Lease(_message.Message):
     WRAPPING_TOKEN_FIELD_NUMBER: _builtins.int
     BASE_URL_FIELD_NUMBER: _builtins.int
     MAY_CHOOSE_ACCOUNT_FIELD_NUMBER: _builtins.int
+    REMAINING_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
     """Unique id: 32 hexadecimal digits."""
     sealed_key: _builtins.str
@@ -55,6 +56,10 @@ class Lease(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the lease ends: a key that was not opened by then must not be."""
 
+    @_builtins.property
+    def remaining(self) -> Global___Remaining:
+        """What is left of the tightest limits that the request counts against. Absent: there are none."""
+
     def __init__(
         self,
         *,
@@ -66,11 +71,53 @@ class Lease(_message.Message):
         wrapping_token: _builtins.bytes = ...,
         base_url: _builtins.str = ...,
         may_choose_account: _builtins.bool = ...,
+        remaining: Global___Remaining | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "remaining", b"remaining"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_url", b"base_url", "expire_time", b"expire_time", "grant", b"grant", "key_version", b"key_version", "lease_id", b"lease_id", "may_choose_account", b"may_choose_account", "sealed_key", b"sealed_key", "wrapping_token", b"wrapping_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_url", b"base_url", "expire_time", b"expire_time", "grant", b"grant", "key_version", b"key_version", "lease_id", b"lease_id", "may_choose_account", b"may_choose_account", "remaining", b"remaining", "sealed_key", b"sealed_key", "wrapping_token", b"wrapping_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Lease: _TypeAlias = Lease  # noqa: Y015
+
+@_typing.final
+class Remaining(_message.Message):
+    """What is left after one request, of the tightest limit of each sort. Absent: there is none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    MICRO_USD_FIELD_NUMBER: _builtins.int
+    requests: _builtins.int
+    """Requests, until the window ends."""
+    tokens: _builtins.int
+    """Tokens, until the window ends."""
+    micro_usd: _builtins.int
+    """Millionths of a USD, until the window ends."""
+    def __init__(
+        self,
+        *,
+        requests: _builtins.int | None = ...,
+        tokens: _builtins.int | None = ...,
+        micro_usd: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_micro_usd", b"_micro_usd", "_requests", b"_requests", "_tokens", b"_tokens", "micro_usd", b"micro_usd", "requests", b"requests", "tokens", b"tokens"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_micro_usd", b"_micro_usd", "_requests", b"_requests", "_tokens", b"_tokens", "micro_usd", b"micro_usd", "requests", b"requests", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__micro_usd: _TypeAlias = _typing.Literal["micro_usd"]  # noqa: Y015
+    _WhichOneofArgType__micro_usd: _TypeAlias = _typing.Literal["_micro_usd", b"_micro_usd"]  # noqa: Y015
+    _WhichOneofReturnType__requests: _TypeAlias = _typing.Literal["requests"]  # noqa: Y015
+    _WhichOneofArgType__requests: _TypeAlias = _typing.Literal["_requests", b"_requests"]  # noqa: Y015
+    _WhichOneofReturnType__tokens: _TypeAlias = _typing.Literal["tokens"]  # noqa: Y015
+    _WhichOneofArgType__tokens: _TypeAlias = _typing.Literal["_tokens", b"_tokens"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__micro_usd) -> _WhichOneofReturnType__micro_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__requests) -> _WhichOneofReturnType__requests | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tokens) -> _WhichOneofReturnType__tokens | None: ...
+
+Global___Remaining: _TypeAlias = Remaining  # noqa: Y015

@@ -25,28 +25,32 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from keyturn.keyvault.v1 import grant_pb2 as keyturn_dot_keyvault_dot_v1_dot_grant__pb2
+from keyturn.keyvault.v1 import grant_request_service_pb2 as keyturn_dot_keyvault_dot_v1_dot_grant__request__service__pb2
 from keyturn.keyvault.v1 import key_pb2 as keyturn_dot_keyvault_dot_v1_dot_key__pb2
+from keyturn.keyvault.v1 import limits_pb2 as keyturn_dot_keyvault_dot_v1_dot_limits__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'keyturn/keyvault/v1/owner_service.proto\x12\x13keyturn.keyvault.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fkeyturn/keyvault/v1/grant.proto\x1a\x1dkeyturn/keyvault/v1/key.proto\"\"\n\x12\x45xportOwnerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xc5\x01\n\x13\x45xportOwnerResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x0b\x65xport_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x04keys\x18\x03 \x03(\x0b\x32 .keyturn.keyvault.v1.ExportedKey\x12?\n\x11retention_notices\x18\x04 \x03(\x0b\x32$.keyturn.keyvault.v1.RetentionNotice\"`\n\x0b\x45xportedKey\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\x12*\n\x06grants\x18\x02 \x03(\x0b\x32\x1a.keyturn.keyvault.v1.Grant\"!\n\x11\x45raseOwnerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x97\x01\n\x12\x45raseOwnerResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x32\n\x06proofs\x18\x02 \x03(\x0b\x32\".keyturn.keyvault.v1.DeletionProof\x12?\n\x11retention_notices\x18\x03 \x03(\x0b\x32$.keyturn.keyvault.v1.RetentionNotice\"\x8e\x01\n\x0fRetentionNotice\x12\r\n\x05place\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12,\n\tretention\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\tgone_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xcf\x01\n\x0cOwnerService\x12`\n\x0b\x45xportOwner\x12\'.keyturn.keyvault.v1.ExportOwnerRequest\x1a(.keyturn.keyvault.v1.ExportOwnerResponse\x12]\n\nEraseOwner\x12&.keyturn.keyvault.v1.EraseOwnerRequest\x1a\'.keyturn.keyvault.v1.EraseOwnerResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'keyturn/keyvault/v1/owner_service.proto\x12\x13keyturn.keyvault.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fkeyturn/keyvault/v1/grant.proto\x1a/keyturn/keyvault/v1/grant_request_service.proto\x1a\x1dkeyturn/keyvault/v1/key.proto\x1a keyturn/keyvault/v1/limits.proto\"\"\n\x12\x45xportOwnerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xeb\x02\n\x13\x45xportOwnerResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x0b\x65xport_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x04keys\x18\x03 \x03(\x0b\x32 .keyturn.keyvault.v1.ExportedKey\x12?\n\x11retention_notices\x18\x04 \x03(\x0b\x32$.keyturn.keyvault.v1.RetentionNotice\x12\x39\n\x0egrant_requests\x18\x05 \x03(\x0b\x32!.keyturn.keyvault.v1.GrantRequest\x12+\n\x06limits\x18\x06 \x01(\x0b\x32\x1b.keyturn.keyvault.v1.Limits\x12<\n\x0bsuspensions\x18\x07 \x03(\x0b\x32\'.keyturn.keyvault.v1.ExportedSuspension\"V\n\x12\x45xportedSuspension\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"`\n\x0b\x45xportedKey\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\x12*\n\x06grants\x18\x02 \x03(\x0b\x32\x1a.keyturn.keyvault.v1.Grant\"!\n\x11\x45raseOwnerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xf0\x01\n\x12\x45raseOwnerResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x32\n\x06proofs\x18\x02 \x03(\x0b\x32\".keyturn.keyvault.v1.DeletionProof\x12?\n\x11retention_notices\x18\x03 \x03(\x0b\x32$.keyturn.keyvault.v1.RetentionNotice\x12\x1d\n\x15\x66orgotten_entry_count\x18\x04 \x01(\x04\x12\x1e\n\x16\x65nded_suspension_count\x18\x05 \x01(\r\x12\x18\n\x10has_ended_limits\x18\x06 \x01(\x08\"\x8e\x01\n\x0fRetentionNotice\x12\r\n\x05place\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12,\n\tretention\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\tgone_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xcf\x01\n\x0cOwnerService\x12`\n\x0b\x45xportOwner\x12\'.keyturn.keyvault.v1.ExportOwnerRequest\x1a(.keyturn.keyvault.v1.ExportOwnerResponse\x12]\n\nEraseOwner\x12&.keyturn.keyvault.v1.EraseOwnerRequest\x1a\'.keyturn.keyvault.v1.EraseOwnerResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'keyturn.keyvault.v1.owner_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EXPORTOWNERREQUEST']._serialized_start=193
-  _globals['_EXPORTOWNERREQUEST']._serialized_end=227
-  _globals['_EXPORTOWNERRESPONSE']._serialized_start=230
-  _globals['_EXPORTOWNERRESPONSE']._serialized_end=427
-  _globals['_EXPORTEDKEY']._serialized_start=429
-  _globals['_EXPORTEDKEY']._serialized_end=525
-  _globals['_ERASEOWNERREQUEST']._serialized_start=527
-  _globals['_ERASEOWNERREQUEST']._serialized_end=560
-  _globals['_ERASEOWNERRESPONSE']._serialized_start=563
-  _globals['_ERASEOWNERRESPONSE']._serialized_end=714
-  _globals['_RETENTIONNOTICE']._serialized_start=717
-  _globals['_RETENTIONNOTICE']._serialized_end=859
-  _globals['_OWNERSERVICE']._serialized_start=862
-  _globals['_OWNERSERVICE']._serialized_end=1069
+  _globals['_EXPORTOWNERREQUEST']._serialized_start=276
+  _globals['_EXPORTOWNERREQUEST']._serialized_end=310
+  _globals['_EXPORTOWNERRESPONSE']._serialized_start=313
+  _globals['_EXPORTOWNERRESPONSE']._serialized_end=676
+  _globals['_EXPORTEDSUSPENSION']._serialized_start=678
+  _globals['_EXPORTEDSUSPENSION']._serialized_end=764
+  _globals['_EXPORTEDKEY']._serialized_start=766
+  _globals['_EXPORTEDKEY']._serialized_end=862
+  _globals['_ERASEOWNERREQUEST']._serialized_start=864
+  _globals['_ERASEOWNERREQUEST']._serialized_end=897
+  _globals['_ERASEOWNERRESPONSE']._serialized_start=900
+  _globals['_ERASEOWNERRESPONSE']._serialized_end=1140
+  _globals['_RETENTIONNOTICE']._serialized_start=1143
+  _globals['_RETENTIONNOTICE']._serialized_end=1285
+  _globals['_OWNERSERVICE']._serialized_start=1288
+  _globals['_OWNERSERVICE']._serialized_end=1495
 # @@protoc_insertion_point(module_scope)

@@ -10,7 +10,9 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from keyturn.keyvault.v1 import grant_pb2 as _grant_pb2
+from keyturn.keyvault.v1 import grant_request_service_pb2 as _grant_request_service_pb2
 from keyturn.keyvault.v1 import key_pb2 as _key_pb2
+from keyturn.keyvault.v1 import limits_pb2 as _limits_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -54,6 +56,9 @@ class ExportOwnerResponse(_message.Message):
     EXPORT_TIME_FIELD_NUMBER: _builtins.int
     KEYS_FIELD_NUMBER: _builtins.int
     RETENTION_NOTICES_FIELD_NUMBER: _builtins.int
+    GRANT_REQUESTS_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    SUSPENSIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The owner."""
     @_builtins.property
@@ -68,6 +73,18 @@ class ExportOwnerResponse(_message.Message):
     def retention_notices(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetentionNotice]:
         """What is held elsewhere, and for how long."""
 
+    @_builtins.property
+    def grant_requests(self) -> _containers.RepeatedCompositeFieldContainer[_grant_request_service_pb2.GrantRequest]:
+        """What others have asked of the owner, the oldest first."""
+
+    @_builtins.property
+    def limits(self) -> _limits_pb2.Limits:
+        """The limits that hold over all of the owner's keys. Absent: there are none."""
+
+    @_builtins.property
+    def suspensions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExportedSuspension]:
+        """What operators have stopped of the owner's, the oldest first."""
+
     def __init__(
         self,
         *,
@@ -75,14 +92,45 @@ class ExportOwnerResponse(_message.Message):
         export_time: _timestamp_pb2.Timestamp | None = ...,
         keys: _abc.Iterable[Global___ExportedKey] | None = ...,
         retention_notices: _abc.Iterable[Global___RetentionNotice] | None = ...,
+        grant_requests: _abc.Iterable[_grant_request_service_pb2.GrantRequest] | None = ...,
+        limits: _limits_pb2.Limits | None = ...,
+        suspensions: _abc.Iterable[Global___ExportedSuspension] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["export_time", b"export_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["export_time", b"export_time", "limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["export_time", b"export_time", "keys", b"keys", "name", b"name", "retention_notices", b"retention_notices"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["export_time", b"export_time", "grant_requests", b"grant_requests", "keys", b"keys", "limits", b"limits", "name", b"name", "retention_notices", b"retention_notices", "suspensions", b"suspensions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExportOwnerResponse: _TypeAlias = ExportOwnerResponse  # noqa: Y015
+
+@_typing.final
+class ExportedSuspension(_message.Message):
+    """A stop in an export. Why, operators tell."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    subject: _builtins.str
+    """What is stopped: the owner's name or a key's."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was."""
+
+    def __init__(
+        self,
+        *,
+        subject: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportedSuspension: _TypeAlias = ExportedSuspension  # noqa: Y015
 
 @_typing.final
 class ExportedKey(_message.Message):
@@ -145,8 +193,19 @@ class EraseOwnerResponse(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     PROOFS_FIELD_NUMBER: _builtins.int
     RETENTION_NOTICES_FIELD_NUMBER: _builtins.int
+    FORGOTTEN_ENTRY_COUNT_FIELD_NUMBER: _builtins.int
+    ENDED_SUSPENSION_COUNT_FIELD_NUMBER: _builtins.int
+    HAS_ENDED_LIMITS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The owner."""
+    forgotten_entry_count: _builtins.int
+    """How many entries the store of limits removed: usage, networks that grants were used from, and
+    counts. How much is one entry depends on the store.
+    """
+    ended_suspension_count: _builtins.int
+    """How many suspensions of the owner and of their keys ended with it."""
+    has_ended_limits: _builtins.bool
+    """Whether the owner had limits of their own, which ended with it."""
     @_builtins.property
     def proofs(self) -> _containers.RepeatedCompositeFieldContainer[_key_pb2.DeletionProof]:
         """What was destroyed, key by key."""
@@ -161,10 +220,13 @@ class EraseOwnerResponse(_message.Message):
         name: _builtins.str = ...,
         proofs: _abc.Iterable[_key_pb2.DeletionProof] | None = ...,
         retention_notices: _abc.Iterable[Global___RetentionNotice] | None = ...,
+        forgotten_entry_count: _builtins.int = ...,
+        ended_suspension_count: _builtins.int = ...,
+        has_ended_limits: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "proofs", b"proofs", "retention_notices", b"retention_notices"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended_suspension_count", b"ended_suspension_count", "forgotten_entry_count", b"forgotten_entry_count", "has_ended_limits", b"has_ended_limits", "name", b"name", "proofs", b"proofs", "retention_notices", b"retention_notices"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -181,7 +243,7 @@ class RetentionNotice(_message.Message):
     RETENTION_FIELD_NUMBER: _builtins.int
     GONE_TIME_FIELD_NUMBER: _builtins.int
     place: _builtins.str
-    """Where: `vault_backups`, `vault_audit_log` or `service_logs`."""
+    """Where: `vault_backups`, `vault_audit_log`, `service_logs`, `limit_store` or `operator_controls`."""
     content: _builtins.str
     """What of the owner it holds, in a sentence."""
     @_builtins.property

@@ -58,7 +58,8 @@ class OwnerServiceServicer:
     """
 
     def ExportOwner(self, request, context):
-        """Returns everything that is held on one owner, without secrets.
+        """Returns everything that is held on one owner, without secrets. Only usage is not in it:
+        UsageService.GetUsage tells that, page by page.
 
         Errors: UNAVAILABLE (VAULT_UNAVAILABLE).
         """
@@ -67,11 +68,17 @@ class OwnerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EraseOwner(self, request, context):
-        """Deletes every key of one owner, as DeleteKey does, and reports what was destroyed and what
-        stays where. There is no undo. A call that broke off is finished by another one.
+        """Deletes every key of one owner, as DeleteKey does, requests for grants, usage and networks, and
+        reports what was destroyed and what stays where. There is no undo. A call that broke off is
+        finished by another one.
+
+        What operators decided about the owner, and what was taken of the limits over all of the
+        owner's keys, is removed only where an operator erases: owners do not end a suspension, or begin
+        a new budget, by erasing themselves.
 
         Idempotent: an owner that holds nothing gives an empty report.
-        Errors: ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
+        Errors: ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE,
+        LIMIT_STORE_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

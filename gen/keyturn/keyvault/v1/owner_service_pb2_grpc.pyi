@@ -38,16 +38,23 @@ class OwnerServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> OwnerServiceAsyncStub: ...
     ExportOwner: _grpc.UnaryUnaryMultiCallable[_owner_service_pb2.ExportOwnerRequest, _owner_service_pb2.ExportOwnerResponse]
-    """Returns everything that is held on one owner, without secrets.
+    """Returns everything that is held on one owner, without secrets. Only usage is not in it:
+    UsageService.GetUsage tells that, page by page.
 
     Errors: UNAVAILABLE (VAULT_UNAVAILABLE).
     """
     EraseOwner: _grpc.UnaryUnaryMultiCallable[_owner_service_pb2.EraseOwnerRequest, _owner_service_pb2.EraseOwnerResponse]
-    """Deletes every key of one owner, as DeleteKey does, and reports what was destroyed and what
-    stays where. There is no undo. A call that broke off is finished by another one.
+    """Deletes every key of one owner, as DeleteKey does, requests for grants, usage and networks, and
+    reports what was destroyed and what stays where. There is no undo. A call that broke off is
+    finished by another one.
+
+    What operators decided about the owner, and what was taken of the limits over all of the
+    owner's keys, is removed only where an operator erases: owners do not end a suspension, or begin
+    a new budget, by erasing themselves.
 
     Idempotent: an owner that holds nothing gives an empty report.
-    Errors: ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
+    Errors: ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE,
+    LIMIT_STORE_UNAVAILABLE).
     """
 
 @_typing.type_check_only
@@ -60,16 +67,23 @@ class OwnerServiceAsyncStub(OwnerServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ExportOwner: _aio.UnaryUnaryMultiCallable[_owner_service_pb2.ExportOwnerRequest, _owner_service_pb2.ExportOwnerResponse]  # type: ignore[assignment]
-    """Returns everything that is held on one owner, without secrets.
+    """Returns everything that is held on one owner, without secrets. Only usage is not in it:
+    UsageService.GetUsage tells that, page by page.
 
     Errors: UNAVAILABLE (VAULT_UNAVAILABLE).
     """
     EraseOwner: _aio.UnaryUnaryMultiCallable[_owner_service_pb2.EraseOwnerRequest, _owner_service_pb2.EraseOwnerResponse]  # type: ignore[assignment]
-    """Deletes every key of one owner, as DeleteKey does, and reports what was destroyed and what
-    stays where. There is no undo. A call that broke off is finished by another one.
+    """Deletes every key of one owner, as DeleteKey does, requests for grants, usage and networks, and
+    reports what was destroyed and what stays where. There is no undo. A call that broke off is
+    finished by another one.
+
+    What operators decided about the owner, and what was taken of the limits over all of the
+    owner's keys, is removed only where an operator erases: owners do not end a suspension, or begin
+    a new budget, by erasing themselves.
 
     Idempotent: an owner that holds nothing gives an empty report.
-    Errors: ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
+    Errors: ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE,
+    LIMIT_STORE_UNAVAILABLE).
     """
 
 class OwnerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -85,7 +99,8 @@ class OwnerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _owner_service_pb2.ExportOwnerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_owner_service_pb2.ExportOwnerResponse, _abc.Awaitable[_owner_service_pb2.ExportOwnerResponse]]:
-        """Returns everything that is held on one owner, without secrets.
+        """Returns everything that is held on one owner, without secrets. Only usage is not in it:
+        UsageService.GetUsage tells that, page by page.
 
         Errors: UNAVAILABLE (VAULT_UNAVAILABLE).
         """
@@ -96,11 +111,17 @@ class OwnerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _owner_service_pb2.EraseOwnerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_owner_service_pb2.EraseOwnerResponse, _abc.Awaitable[_owner_service_pb2.EraseOwnerResponse]]:
-        """Deletes every key of one owner, as DeleteKey does, and reports what was destroyed and what
-        stays where. There is no undo. A call that broke off is finished by another one.
+        """Deletes every key of one owner, as DeleteKey does, requests for grants, usage and networks, and
+        reports what was destroyed and what stays where. There is no undo. A call that broke off is
+        finished by another one.
+
+        What operators decided about the owner, and what was taken of the limits over all of the
+        owner's keys, is removed only where an operator erases: owners do not end a suspension, or begin
+        a new budget, by erasing themselves.
 
         Idempotent: an owner that holds nothing gives an empty report.
-        Errors: ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE).
+        Errors: ABORTED (KEY_CHANGED_MEANWHILE), UNAVAILABLE (VAULT_UNAVAILABLE,
+        LIMIT_STORE_UNAVAILABLE).
         """
 
 def add_OwnerServiceServicer_to_server(servicer: OwnerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
