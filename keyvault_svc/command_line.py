@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from keyvault_svc.bootstrap_command import EmitFormat
+from keyvault_svc.remind_command import DEFAULT_WITHIN_DAYS
 from keyvault_svc.rewrap_command import DEFAULT_RATE
 
 _MAX: Final = 100_000
+_DURATION: Final = re.compile(r"([1-9][0-9]{0,3})([dh])")
+_RECORDS: Final = "records to look at each second, at most (default: %(default)s)"
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of `serve`, `bootstrap` and `rewrap`."""
+    """Return the parser of `serve`, `bootstrap`, `rewrap` and `remind`."""
     parser = argparse.ArgumentParser(
         prog="keyvault-svc", description="Keeps owners' OpenAI keys, and leases them to gateways."
     )
@@ -31,7 +36,13 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 not done (the message says why; run it again), "
         "2 bad settings.",
     )
-    for command in (serving, preparing, rewrapping):
+    reminding = commands.add_parser(
+        "remind",
+        help="tell owners of keys that are due, and of keys and grants that end; for a daily job",
+        epilog="Exit codes: 0 every receiver took what it wants, 1 not so (the log says what was "
+        "lost), or not done (the message says why; run it again), 2 bad settings.",
+    )
+    for command in (serving, preparing, rewrapping, reminding):
         command.add_argument("--config", type=Path, required=True, help="settings file, TOML")
     way = preparing.add_mutually_exclusive_group(required=True)
     way.add_argument("--token-file", type=Path, help="file that holds an administrator's token")
@@ -43,12 +54,16 @@ def make_parser() -> argparse.ArgumentParser:
     )
     preparing.add_argument("--dry-run", action="store_true", help="change nothing, report drift")
     preparing.add_argument("--json", action="store_true", help="print the results as JSON")
-    rewrapping.add_argument(
-        "--rate",
-        type=_positive,
-        default=DEFAULT_RATE,
-        metavar="RECORDS",
-        help="records to look at each second, at most (default: %(default)s)",
+    for command in (rewrapping, reminding):
+        command.add_argument(
+            "--rate", type=_positive, default=DEFAULT_RATE, metavar="RECORDS", help=_RECORDS
+        )
+    reminding.add_argument(
+        "--within",
+        type=_duration,
+        default=f"{DEFAULT_WITHIN_DAYS}d",
+        metavar="TIME",
+        help="how long before its date something is told, such as 36h (default: %(default)s)",
     )
     rewrapping.add_argument(
         "--no-rotate",
@@ -73,3 +88,10 @@ def _positive(text: str) -> float:
     if not 0 < number <= _MAX:
         raise argparse.ArgumentTypeError(f"must be a number above 0, and at most {_MAX}")
     return number
+
+
+def _duration(text: str) -> timedelta:
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError("must be days or hours, such as 14d or 36h")
+    return int(match[1]) * (timedelta(days=1) if match[2] == "d" else timedelta(hours=1))

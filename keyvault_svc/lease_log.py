@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import structlog
 
-from keyvault_svc.domain.lease import LeaseSettlement
 from keyvault_svc.domain.prices import PriceList
+from keyvault_svc.domain.settlement import LeaseSettlement
 from keyvault_svc.domain.usage import UsageSource
 
 _log = structlog.get_logger()
 
 
-class SettlementLog:
+class StructuredSettlementLog:
     """Writes event `lease_settled`."""
 
     def __init__(self, prices: PriceList) -> None:

@@ -15,6 +15,7 @@ from keyvault_svc.domain.prices import ModelPrice, PriceList
 from svc_runtime.settings_models import SettingsError
 
 _Price = Annotated[Decimal, Field(ge=0, le=1_000_000, max_digits=16)]
+_Tokens = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 
 class _ModelPrice(BaseModel):
@@ -25,6 +26,9 @@ class _ModelPrice(BaseModel):
     output: _Price = Decimal(0)
     audio_minute: _Price = Decimal(0)
     image: _Price = Decimal(0)
+    max_request: _Price | None = None
+    max_input_tokens: _Tokens | None = None
+    max_output_tokens: _Tokens | None = None
 
 
 class _PriceFile(BaseModel):

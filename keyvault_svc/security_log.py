@@ -6,15 +6,42 @@ from collections.abc import Sequence
 
 import structlog
 
-from keyvault_svc.domain.names import KeyName
+from keyvault_svc.domain.controls import Subject, Suspension
+from keyvault_svc.domain.limits import Limits
+from keyvault_svc.domain.names import KeyName, OwnerName
+from svc_runtime.call_context import current_call
 
 _log = structlog.get_logger()
 
 
 class StructuredSecurityLog:
-    """`SecurityLog` in the service's log, at level warning."""
+    """`SecurityLog` and `OperatingLog` in the service's log, at level warning."""
 
     def key_shared(self, name: KeyName, others: Sequence[KeyName]) -> None:
         """Log event `key_shared` for every other key that holds the same plaintext."""
         for other in others:
             _log.warning("key_shared", key=str(name), other_key=str(other))
+
+    def suspended(self, suspension: Suspension) -> None:
+        """Log event `suspended`; the reason, which is free text, stays in the controls."""
+        _log.warning(
+            "suspended",
+            request_id=current_call().request_id,
+            caller=suspension.creator,
+            **suspension.subject.fields(),
+        )
+
+    def resumed(self, subject: Subject, person: str) -> None:
+        """Log event `resumed`."""
+        _log.warning(
+            "resumed", request_id=current_call().request_id, caller=person, **subject.fields()
+        )
+
+    def owner_limits_set(self, owner: OwnerName, limits: Limits | None, person: str) -> None:
+        """Log event `owner_limits_set`, or `owner_limits_removed`."""
+        _log.warning(
+            "owner_limits_removed" if limits is None else "owner_limits_set",
+            request_id=current_call().request_id,
+            caller=person,
+            owner=str(owner),
+        )

@@ -11,9 +11,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_settings import SettingsConfigDict
 
 from keyvault_svc.bootstrap_settings import BootstrapSettings
-from keyvault_svc.domain.erasure import RetentionPolicy
+from keyvault_svc.consent_settings import CeilingSettings, ConsentSettings
 from keyvault_svc.domain.handoff import DEFAULT_LEASE_SECONDS, MAX_LEASE_SECONDS
 from keyvault_svc.domain.key_policy import MAX_OVERLAP, KeyPolicy
+from keyvault_svc.domain.retention import RetentionPolicy
+from keyvault_svc.domain.roles import DEFAULT_TEAM_ADMIN_GROUP, RoleRules
+from keyvault_svc.domain.step_up import StepUpPolicy
+from keyvault_svc.limit_settings import LimitsSettings
+from keyvault_svc.notification_settings import NotificationSettings
 from svc_runtime.settings_models import (
     Address,
     AppIssuers,
@@ -30,6 +35,31 @@ def _spiffe_id(raw: str) -> str:
     return str(SpiffeId.parse(raw))
 
 
+_TEAM_ADMIN_GROUP = r"^[^{}]*\{team\}[^{}]*$"
+_Words = tuple[Annotated[str, Field(pattern=r"^[^\s]{1,256}$")], ...]
+_Groups = tuple[Annotated[str, Field(min_length=1, max_length=256)], ...]
+
+
+class StepUpSettings(BaseModel):
+    """The login that sensitive actions need.
+
+    They are: to add, rotate or delete a key, to erase an owner, to grant, and to widen a grant.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_age_seconds: Annotated[int, Field(ge=60, le=86_400)] = 300
+    """How long ago it may have been."""
+    amr: _Words = ()
+    """Methods (RFC 8176) of which it must have used one, such as `otp` or `hwk`."""
+    acr: _Words = ()
+    """Levels of the issuer, best first, of which it must have reached one."""
+
+    def policy(self) -> StepUpPolicy:
+        """Return them as the rules know them."""
+        return StepUpPolicy(timedelta(seconds=self.max_age_seconds), self.amr, self.acr)
+
+
 class PeopleSettings(IssuerSettings):
     """The issuer of ID tokens for people, and the claims that tell who they are."""
 
@@ -37,6 +67,28 @@ class PeopleSettings(IssuerSettings):
     """The claim that names the owner, `users/<name>`. It must be one that its bearer cannot change:
     at many issuers `preferred_username` and `email` are not."""
     groups_claim: str = "groups"
+    auth_time_claim: str = "auth_time"
+    """The claim that says when the person logged in, in seconds since 1970."""
+    step_up: StepUpSettings | None = None
+    """What sensitive actions need. Absent: any valid ID token."""
+    team_admin_group: Annotated[str, Field(pattern=_TEAM_ADMIN_GROUP, max_length=256)] = (
+        DEFAULT_TEAM_ADMIN_GROUP
+    )
+    """Name of the group of a team's admins, with `{team}` for the team's id. They decide about the
+    team's keys; members read. `{team}` alone makes every member an admin."""
+    auditor_groups: _Groups = ()
+    """Groups whose members see the records of every owner, and change none."""
+    operator_groups: _Groups = ()
+    """Groups whose members may suspend, set owners' limits, and export and erase owners."""
+
+    def role_rules(self) -> RoleRules:
+        """Return what the groups make of people, as the rules know it."""
+        return RoleRules(
+            self.team_admin_group,
+            frozenset(self.auditor_groups),
+            frozenset(self.operator_groups),
+            self.step_up.policy() if self.step_up else None,
+        )
 
 
 _BaseURL = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$", max_length=256)]
@@ -130,13 +182,22 @@ class Settings(ServiceSettings):
     lease_seconds: Annotated[int, Field(ge=1, le=MAX_LEASE_SECONDS)] = DEFAULT_LEASE_SECONDS
     settle_within_seconds: Annotated[int, Field(ge=1, le=7200)] = 4200
     """How long a lease may stay unsettled: the gateway's longest WebSocket, and some."""
+    require_app_proof: bool = False
+    """Refuse requests of apps without their own token, which is checked here: no gateway has to be
+    believed then. A grant may ask for it by itself."""
+    limits: LimitsSettings
+    """Where limits and usage are counted, and the limits of every owner."""
+    notifications: NotificationSettings = NotificationSettings()
     prices_file: Path | None = None
     """What models cost; by default a list that comes along."""
     max_deadline_seconds: Annotated[float, Field(gt=0, le=300)] = 60
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 10
     """How long calls in flight may take to end when the service stops."""
     keys: KeySettings = KeySettings()
+    consent: ConsentSettings = ConsentSettings()
+    ceilings: CeilingSettings = CeilingSettings()
     retention: RetentionSettings = RetentionSettings()
     maintenance: VaultLoginSettings | None = None
-    """How `keyvault-svc rewrap` logs in, with an identity of its own: as in `vault`."""
+    """How `keyvault-svc rewrap` and `remind` log in, with an identity of their own: as in
+    `vault`."""
     bootstrap: BootstrapSettings | None = None

@@ -15,6 +15,7 @@ from keyvault_svc.domain.errors import (
     KeyStateConflictError,
     TooManyKeysError,
 )
+from keyvault_svc.domain.key_change import KeyChange
 from keyvault_svc.domain.key_policy import MAX_OVERLAP, KeyPolicy
 from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord
 from keyvault_svc.domain.key_version import SealedKey
@@ -22,6 +23,7 @@ from keyvault_svc.domain.names import KeyName, OwnerName
 from keyvault_svc.domain.person import Person
 from keyvault_svc.domain.ports import AuditTags, KeySealer, KeyStore
 from keyvault_svc.domain.records import Records
+from keyvault_svc.domain.roles import Action
 from keyvault_svc.domain.verifying import KeyVerifying
 from svc_runtime.clock import Clock
 from svc_runtime.secret_bytes import SecretBytes
@@ -77,7 +79,7 @@ class KeyCustody:
             InvalidFieldError: The expiry is not in the future, or the deployment does not allow
                 the base URL.
         """
-        person.must_act_for(name.owner)
+        person.must(Action.ADD_KEY, name.owner)
         self._must_be_future(expire_time)
         self._policy.must_allow(base_url, "base_url")
         tags = AuditTags(request_id, str(name))
@@ -115,7 +117,7 @@ class KeyCustody:
             NotTheOwnerError: The person does not act for the owner.
             KeyNotFoundError: There is no key of this name.
         """
-        person.must_act_for(name.owner)
+        person.must(Action.READ_KEYS, name.owner)
         return await self._records.get(name, AuditTags(request_id, str(name)))
 
     async def list_keys(self, person: Person, owner: OwnerName, request_id: str) -> list[KeyRecord]:
@@ -124,7 +126,7 @@ class KeyCustody:
         Raises:
             NotTheOwnerError: The person does not act for the owner.
         """
-        person.must_act_for(owner)
+        person.must(Action.READ_KEYS, owner)
         names = [KeyName(owner, key_id) for key_id in await self._store.list_ids(owner, request_id)]
         records = [await self._store.read(name, AuditTags(request_id, str(name))) for name in names]
         now = self._clock.now()
@@ -149,7 +151,7 @@ class KeyCustody:
             KeyStateConflictError: The key is being deleted.
             InvalidFieldError: The overlap is out of its range.
         """
-        person.must_act_for(name.owner)
+        person.must(Action.ROTATE_KEY, name.owner)
         if overlap is not None and not timedelta() <= overlap <= MAX_OVERLAP:
             raise InvalidFieldError("overlap", f"must be from 0 to {MAX_OVERLAP.days} days")
         tags = AuditTags(request_id, str(name))
@@ -180,8 +182,9 @@ class KeyCustody:
             KeyStateConflictError: There is nothing to take back.
             KeyChangedMeanwhileError: Other writers did not let this one through.
         """
-        return await self._owner_change(
-            person, name, request_id, lambda record: record.undone(self._clock.now(), number)
+        person.must(Action.UNDO_ROTATION, name.owner)
+        return await self._change(
+            name, request_id, lambda record: record.undone(self._clock.now(), number)
         )
 
     async def verify(self, person: Person, name: KeyName, request_id: str) -> KeyRecord:
@@ -192,10 +195,11 @@ class KeyCustody:
             KeyNotFoundError: There is no key of this name.
             KeyStateConflictError: No version of it may be tried in its state.
         """
-        record = await self.get(person, name, request_id)
+        person.must(Action.VERIFY_KEY, name.owner)
+        tags = AuditTags(request_id, str(name))
+        record = await self._records.get(name, tags)
         if record.to_verify is None:
             raise KeyStateConflictError
-        tags = AuditTags(request_id, str(name))
         await self._verifying.queue(name, tags)
         return record
 
@@ -208,7 +212,8 @@ class KeyCustody:
             KeyStateConflictError: The key is being deleted.
             KeyChangedMeanwhileError: Other writers did not let this one through.
         """
-        return await self._owner_change(person, name, request_id, KeyRecord.disabled)
+        person.must(Action.DISABLE_KEY, name.owner)
+        return await self._change(name, request_id, KeyRecord.disabled)
 
     async def enable(self, person: Person, name: KeyName, request_id: str) -> KeyRecord:
         """Switch a key on, and have it verified.
@@ -219,49 +224,24 @@ class KeyCustody:
             KeyStateConflictError: It is not the switch that keeps it from serving.
             KeyChangedMeanwhileError: Other writers did not let this one through.
         """
-        return await self._owner_change(person, name, request_id, KeyRecord.enabled)
+        person.must(Action.ENABLE_KEY, name.owner)
+        return await self._change(name, request_id, KeyRecord.enabled)
 
     async def update(
-        self,
-        person: Person,
-        name: KeyName,
-        request_id: str,
-        *,
-        expire_time: datetime | None = None,
-        sets_expire_time: bool = False,
-        assurance: KeyAssurance | None = None,
-        base_url: str | None = None,
+        self, person: Person, name: KeyName, change: KeyChange, request_id: str
     ) -> KeyRecord:
-        """Change what an owner may decide about a key.
-
-        Args:
-            person: Who asks.
-            name: The key.
-            request_id: The request.
-            expire_time: The new expiry; None for never. Taken where *sets_expire_time*.
-            sets_expire_time: Whether to change the expiry.
-            assurance: The new assurance; None to leave it.
-            base_url: Where at OpenAI the key is used from now on; None to leave it.
+        """Change what an owner may decide about a key; it holds once this returns.
 
         Raises:
             NotTheOwnerError: The person does not act for the owner.
             KeyNotFoundError: There is no key of this name.
             KeyStateConflictError: The key is being deleted.
             KeyChangedMeanwhileError: Other writers did not let this one through.
-            InvalidFieldError: The expiry is not in the future, or the deployment does not allow
-                the base URL.
+            InvalidFieldError: See `KeyChange.check`.
         """
-        self._must_be_future(expire_time, "key.expire_time")
-        self._policy.must_allow(base_url or "", "key.base_url")
-
-        def updated(record: KeyRecord) -> KeyRecord:
-            if sets_expire_time:
-                record = record.expiring(expire_time)
-            if base_url is not None:
-                record = record.moved(base_url)
-            return record if assurance is None else record.handed_over(assurance)
-
-        return await self._owner_change(person, name, request_id, updated)
+        person.must(Action.UPDATE_KEY, name.owner)
+        change.check(self._policy, self._clock.now())
+        return await self._change(name, request_id, change.applied_to)
 
     async def delete(self, person: Person, name: KeyName, request_id: str) -> DeletionProof:
         """Destroy the key, its versions and its grants, and see that they are gone.
@@ -271,7 +251,11 @@ class KeyCustody:
             KeyNotFoundError: There is no key of this name.
             KeyChangedMeanwhileError: Other writers did not let this one through.
         """
-        person.must_act_for(name.owner)
+        person.must(Action.DELETE_KEY, name.owner)
+        return await self.destroy(name, request_id)
+
+    async def destroy(self, name: KeyName, request_id: str) -> DeletionProof:
+        """Destroy the key for a use case that knows who may have it done; see `delete`."""
         if name.key_id not in await self._store.list_ids(name.owner, request_id):
             raise KeyNotFoundError
         count = await self._records.delete(name, AuditTags(request_id, str(name)))
@@ -283,20 +267,15 @@ class KeyCustody:
         await self._duplicates.register(sealed.fingerprint, name, tags)
         return sealed
 
-    async def _owner_change(
-        self,
-        person: Person,
-        name: KeyName,
-        request_id: str,
-        change: Callable[[KeyRecord], KeyRecord],
+    async def _change(
+        self, name: KeyName, request_id: str, change: Callable[[KeyRecord], KeyRecord]
     ) -> KeyRecord:
-        person.must_act_for(name.owner)
         tags = AuditTags(request_id, str(name))
         record = await self._records.change(name, tags, change)
         if record.awaits_verification:
             await self._verifying.queue(name, tags)
         return record
 
-    def _must_be_future(self, time: datetime | None, field: str = "expire_time") -> None:
+    def _must_be_future(self, time: datetime | None) -> None:
         if time is not None and time <= self._clock.now():
-            raise InvalidFieldError(field, "must lie in the future")
+            raise InvalidFieldError("expire_time", "must lie in the future")

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    collapse_addresses,
+    ip_network,
+)
 from typing import Final, Self
 
+from keyvault_svc.domain.limits import Limits
 from svc_runtime.service_error import InvalidFieldError
 from svc_runtime.spiffe_id import SpiffeId
 
@@ -42,7 +50,7 @@ _ENDPOINTS_OF_UNSEEN_MODELS: Final = (
 
 # Endpoints that answer with a credential of OpenAI's, with which the app could go on without
 # Keyturn for a while. Only a grant that names one allows it.
-_CREDENTIAL_ENDPOINTS: Final = frozenset(
+CREDENTIAL_ENDPOINTS: Final = frozenset(
     {
         "chatkit/sessions",
         "realtime/client_secrets",
@@ -64,6 +72,9 @@ class GrantTerms:
         source_cidrs: Networks to call from; empty for anywhere.
         expire_time: When it ends by itself; None for never.
         may_choose_account: Whether the app may name OpenAI's organisation and project.
+        limits: What the app may take by it.
+        needs_owner_presence: Whether each request needs the owner's own token.
+        needs_app_proof: Whether each request needs the app's own token.
     """
 
     app: SpiffeId
@@ -72,6 +83,9 @@ class GrantTerms:
     source_cidrs: tuple[IPv4Network | IPv6Network, ...] = ()
     expire_time: datetime | None = None
     may_choose_account: bool = False
+    limits: Limits = field(default_factory=Limits)
+    needs_owner_presence: bool = False
+    needs_app_proof: bool = False
 
     @classmethod
     def parse(
@@ -82,7 +96,6 @@ class GrantTerms:
         endpoints: Sequence[str],
         source_cidrs: Sequence[str],
         expire_time: datetime | None,
-        may_choose_account: bool = False,
     ) -> Self:
         """Check terms that come from outside.
 
@@ -90,12 +103,11 @@ class GrantTerms:
             InvalidFieldError: A term breaks its rule; it names the field.
         """
         return cls(
-            _parse_app(app),
-            _parse_entries("grant.models", models, _MODEL),
-            _parse_entries("grant.endpoints", endpoints, _ENDPOINT),
-            _parse_cidrs(source_cidrs),
+            parse_app("grant.app", app),
+            parse_models("grant.models", models),
+            parse_endpoints("grant.endpoints", endpoints),
+            parse_cidrs(source_cidrs),
             expire_time,
-            may_choose_account,
         )
 
     @property
@@ -110,7 +122,7 @@ class GrantTerms:
 
     def allow_endpoint(self, endpoint: str) -> bool:
         """Tell whether *endpoint*, a path after `/v1/`, may be called."""
-        if endpoint in _CREDENTIAL_ENDPOINTS:
+        if endpoint in CREDENTIAL_ENDPOINTS:
             return endpoint in self.endpoints
         return EVERYTHING in self.endpoints or _covers(self.endpoints, endpoint)
 
@@ -127,10 +139,48 @@ class GrantTerms:
             for entry in self.models
         )
 
+    def widens(self, old: GrantTerms) -> bool:
+        """Tell whether these may allow a request that *old* does not.
+
+        It errs on the side of True: False means that every request within these is within *old*.
+        """
+        return (
+            self.app != old.app
+            or not all(_model_within(model, old.models) for model in self.models)
+            or not all(old._names_what_lies_below(endpoint) for endpoint in self.endpoints)
+            or _reaches_beyond(self.source_cidrs, old.source_cidrs)
+            or _ends_after(self.expire_time, old.expire_time)
+            or (self.may_choose_account and not old.may_choose_account)
+            or not self.limits.are_within(old.limits)
+            or (old.needs_owner_presence and not self.needs_owner_presence)
+            or (old.needs_app_proof and not self.needs_app_proof)
+        )
+
+    def _names_what_lies_below(self, endpoint: str) -> bool:
+        # Whether an entry of other terms allows no endpoint more than these. To name an endpoint
+        # says more than `*` does where it hands out a credential or runs a model that is not seen.
+        if endpoint == EVERYTHING:
+            return EVERYTHING in self.endpoints
+        if endpoint in CREDENTIAL_ENDPOINTS:
+            return endpoint in self.endpoints
+        if _covers(self.endpoints, endpoint):
+            return True
+        if EVERYTHING not in self.endpoints:
+            return False
+        return EVERYTHING in self.models or not _covers(_ENDPOINTS_OF_UNSEEN_MODELS, endpoint)
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A consent: its terms, who gave it when, and who withdrew it when."""
+    """A consent: its terms, who gave it when, and who withdrew it when.
+
+    Attributes:
+        consent_text_version: Version of the text that the owner agreed to; empty for a grant from
+            before there was one.
+        request_id: The request for a grant that it answers; empty for none.
+        update_time: When the terms were last changed; None for never.
+        updater: Who changed them last.
+    """
 
     grant_id: str
     terms: GrantTerms
@@ -138,6 +188,10 @@ class Grant:
     creator: str
     revoke_time: datetime | None = None
     revoker: str = ""
+    consent_text_version: str = ""
+    request_id: str = ""
+    update_time: datetime | None = None
+    updater: str = ""
 
     def is_expired(self, now: datetime) -> bool:
         """Tell whether the grant ended by itself."""
@@ -146,6 +200,10 @@ class Grant:
     def is_active(self, now: datetime) -> bool:
         """Tell whether the grant is neither revoked nor expired."""
         return self.revoke_time is None and not self.is_expired(now)
+
+    def changed(self, terms: GrantTerms, now: datetime, updater: str) -> Grant:
+        """Return the grant with other terms."""
+        return replace(self, terms=terms, update_time=now, updater=updater)
 
     def revoked(self, now: datetime, revoker: str) -> Grant:
         """Return the grant as withdrawn; a withdrawn one keeps its first revoke time."""
@@ -158,12 +216,56 @@ def _covers(paths: Iterable[str], endpoint: str) -> bool:
     return any(endpoint == path or endpoint.startswith(path + "/") for path in paths)
 
 
-def _parse_app(app: str) -> SpiffeId:
+def _model_within(model: str, models: Iterable[str]) -> bool:
+    # Whether an entry, with what a `*` at its end stands for, is covered by one of *models*.
+    return any(
+        model == other or (other.endswith("*") and model.startswith(other[:-1])) for other in models
+    )
+
+
+def _reaches_beyond(
+    new: Sequence[IPv4Network | IPv6Network], old: Sequence[IPv4Network | IPv6Network]
+) -> bool:
+    if not old:
+        return False
+    if not new:
+        return True
+    # Collapsed, what several networks cover together is one network.
+    old_v4 = list(collapse_addresses(net for net in old if isinstance(net, IPv4Network)))
+    old_v6 = list(collapse_addresses(net for net in old if isinstance(net, IPv6Network)))
+    return not all(
+        any(network.subnet_of(other) for other in old_v4)
+        if isinstance(network, IPv4Network)
+        else any(network.subnet_of(other) for other in old_v6)
+        for network in new
+    )
+
+
+def _ends_after(new: datetime | None, old: datetime | None) -> bool:
+    return old is not None and (new is None or new > old)
+
+
+def parse_app(field: str, app: str) -> SpiffeId:
+    """Check an app's name that comes from outside; see `parse_models`."""
     try:
         return SpiffeId.parse(app)
     except ValueError:
         pass
-    raise InvalidFieldError("grant.app", "must be a SPIFFE ID: spiffe://<trust domain>/<path>")
+    raise InvalidFieldError(field, "must be a SPIFFE ID: spiffe://<trust domain>/<path>")
+
+
+def parse_models(field: str, entries: Sequence[str]) -> tuple[str, ...]:
+    """Check entries of models that come from outside.
+
+    Raises:
+        InvalidFieldError: One breaks its rule; it names *field*.
+    """
+    return _parse_entries(field, entries, _MODEL)
+
+
+def parse_endpoints(field: str, entries: Sequence[str]) -> tuple[str, ...]:
+    """Check entries of endpoints that come from outside; see `parse_models`."""
+    return _parse_entries(field, entries, _ENDPOINT)
 
 
 def _parse_entries(field: str, entries: Sequence[str], form: re.Pattern[str]) -> tuple[str, ...]:
@@ -181,7 +283,8 @@ def _parse_entries(field: str, entries: Sequence[str], form: re.Pattern[str]) ->
     return tuple(dict.fromkeys(entries))
 
 
-def _parse_cidrs(cidrs: Sequence[str]) -> tuple[IPv4Network | IPv6Network, ...]:
+def parse_cidrs(cidrs: Sequence[str]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Check networks that come from outside; see `parse_models`."""
     if len(cidrs) > MAX_ENTRIES:
         raise InvalidFieldError("grant.source_cidrs", f"must have at most {MAX_ENTRIES} entries")
     try:

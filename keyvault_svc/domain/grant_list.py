@@ -28,16 +28,20 @@ def added(grants: Grants, grant: Grant, now: datetime) -> Grants:
     active = [other for other in grants if other.is_active(now)]
     if any(other.terms.app == grant.terms.app for other in active):
         raise GrantExistsError
-    if len(active) >= MAX_GRANTS:
-        raise TooManyGrantsError
-    kept = list(grants)
-    room = MAX_TERMS_CHARACTERS - grant.terms.size
-    while len(kept) >= MAX_GRANTS or sum(old.terms.size for old in kept) > room:
-        ended = next((old for old in kept if not old.is_active(now)), None)
-        if ended is None:
-            raise TooManyGrantsError
-        kept.remove(ended)
-    return (*kept, grant)
+    return _fitting((*grants, grant), now)
+
+
+def replaced(grants: Grants, grant: Grant, now: datetime) -> Grants:
+    """Return *grants* with *grant* in place of the one with its id.
+
+    Raises:
+        GrantNotFoundError: There is none with its id.
+        TooManyGrantsError: The terms of the active ones have more than `MAX_TERMS_CHARACTERS` then.
+    """
+    found(grants, grant.grant_id)
+    return _fitting(
+        tuple(grant if other.grant_id == grant.grant_id else other for other in grants), now
+    )
 
 
 def revoked(grants: Grants, grant_id: str, now: datetime, revoker: str) -> Grants:
@@ -62,3 +66,14 @@ def found(grants: Grants, grant_id: str) -> Grant:
         if grant.grant_id == grant_id:
             return grant
     raise GrantNotFoundError
+
+
+def _fitting(grants: Grants, now: datetime) -> Grants:
+    """Return *grants* without the oldest ended ones, as far as there is no room for them."""
+    kept = list(grants)
+    while len(kept) > MAX_GRANTS or sum(grant.terms.size for grant in kept) > MAX_TERMS_CHARACTERS:
+        ended = next((grant for grant in kept if not grant.is_active(now)), None)
+        if ended is None:
+            raise TooManyGrantsError
+        kept.remove(ended)
+    return tuple(kept)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
 from keyvault_svc.domain.errors import KeyStateConflictError
 from keyvault_svc.domain.grant import Grant
-from keyvault_svc.domain.grant_list import added, found, revoked
+from keyvault_svc.domain.grant_list import added, found, replaced, revoked
 from keyvault_svc.domain.key_policy import KeyPolicy
 from keyvault_svc.domain.key_state import KeyEvent, KeyState
 from keyvault_svc.domain.key_version import KeyVersion, SealedKey, Verification
+from keyvault_svc.domain.limits import Limits
 from keyvault_svc.domain.names import KeyName
 
 
@@ -34,6 +35,7 @@ class KeyRecord:
         retiring: The version that the last rotation replaced, until its `destroy_time`.
         expire_time: When the owner wants the key to stop serving; None for never.
         base_url: Where at OpenAI the key is used; empty for the deployment's default.
+        limits: What may be taken with the key, over all its grants.
         revision: Version of the stored record, for check-and-set; 0 for one not stored yet.
     """
 
@@ -48,6 +50,7 @@ class KeyRecord:
     assurance: KeyAssurance = KeyAssurance.STANDARD
     grants: tuple[Grant, ...] = ()
     base_url: str = ""
+    limits: Limits = field(default_factory=Limits)
     revision: int = 0
 
     @classmethod
@@ -273,6 +276,15 @@ class KeyRecord:
         current = replace(current, verification=None)
         return replace(self, base_url=base_url, current=current, retiring=retiring)
 
+    def limited(self, limits: Limits) -> KeyRecord:
+        """Return the record with other limits.
+
+        Raises:
+            KeyStateConflictError: The key is being deleted.
+        """
+        self._must_live()
+        return replace(self, limits=limits)
+
     def deleted(self, now: datetime) -> KeyRecord:
         """Return the record without any plaintext or grant: what is left says it shall go."""
         current = replace(self.current.after(KeyEvent.DELETED), sealed=None, destroy_time=now)
@@ -296,6 +308,15 @@ class KeyRecord:
         """
         self._must_live()
         return replace(self, grants=added(self.grants, grant, now))
+
+    def with_terms(self, grant: Grant, now: datetime) -> KeyRecord:
+        """Return the record with *grant* in place of the one of its id; see `grant_list.replaced`.
+
+        Raises:
+            KeyStateConflictError: The key is being deleted.
+        """
+        self._must_live()
+        return replace(self, grants=replaced(self.grants, grant, now))
 
     def without_consent(self, grant_id: str, now: datetime, revoker: str) -> KeyRecord:
         """Return the record with one grant revoked; see `grant_list.revoked`."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
+from keyvault_svc.domain.ceilings import Ceilings
+from keyvault_svc.domain.controls import Controls
 from keyvault_svc.domain.errors import (
+    AppProofRequiredError,
     EndpointNotGrantedError,
     GrantExpiredError,
     GrantRevokedError,
@@ -20,13 +22,15 @@ from keyvault_svc.domain.errors import (
     KeyRejectedError,
     ModelNotGrantedError,
     NotGrantedError,
+    OwnerNotPresentError,
     SourceNotGrantedError,
 )
-from keyvault_svc.domain.grant import Grant
+from keyvault_svc.domain.grant import Grant, GrantTerms
 from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_state import KeyState
-from keyvault_svc.domain.names import KeyName
-from keyvault_svc.domain.usage import Usage, UsageSource
+from keyvault_svc.domain.names import KeyName, OwnerName
+from keyvault_svc.domain.person import Person
+from keyvault_svc.domain.roles import Role
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import ServiceError
 from svc_runtime.spiffe_id import SpiffeId
@@ -54,9 +58,13 @@ class LeaseRequest:
         endpoint: OpenAI path after `/v1/`, without query.
         model: The model named by the request; empty for none.
         body_sha256: SHA-256 of the request body; empty when nobody has seen its end yet.
-        token_bound: The most tokens that the request can cost; 0 for not bounded.
+        input_token_bound: The most tokens that the prompt can have; 0 for not bounded.
+        output_token_bound: The most tokens that the answer can have; 0 for not bounded.
         app_token: The app's own bearer token, if it sent one.
         more_models: Other models that it names, such as those of its tools.
+        owner_token: ID token of somebody who acts for the owner, if the app sent one.
+        answer_count: How many answers it asks for.
+        runs_tools: Whether OpenAI may run tools of its own, whose findings join the prompt.
     """
 
     request_id: str
@@ -67,15 +75,50 @@ class LeaseRequest:
     model: str
     source_ip: IPv4Address | IPv6Address
     body_sha256: bytes
-    token_bound: int
+    input_token_bound: int
+    output_token_bound: int
     app_token: SecretBytes | None = None
     more_models: tuple[str, ...] = ()
+    owner_token: SecretBytes | None = None
+    answer_count: int = 1
+    runs_tools: bool = False
+
+    @property
+    def has_body(self) -> bool:
+        """Whether there is a body, or may be one that nobody has seen yet."""
+        return self.body_sha256 != _SHA256_OF_NOTHING
 
     @property
     def models(self) -> tuple[str, ...]:
         """All models that the request names; one empty text for a body that names none."""
         named = tuple(model for model in (self.model, *self.more_models) if model)
-        return named or (("",) if self.body_sha256 != _SHA256_OF_NOTHING else ())
+        return named or (("",) if self.has_body else ())
+
+
+@dataclass(frozen=True, slots=True)
+class Proofs:
+    """What was proven to the key service itself.
+
+    Attributes:
+        is_app_proven: Whether the app's own token proves the app.
+        person: Whom the ID token that came along proves; None for nobody.
+    """
+
+    is_app_proven: bool = False
+    person: Person | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """What is left of the tightest limit of each sort; None for no limit.
+
+    Attributes:
+        micro_usd: Millionths of a USD.
+    """
+
+    requests: int | None = None
+    tokens: int | None = None
+    micro_usd: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +133,7 @@ class Lease:
         wrapping_token: What Vault exchanges for the sealed key, once; None when it is inline.
         base_url: Where at OpenAI the key is used; empty for the gateway's default.
         may_choose_account: Whether the app may name OpenAI's organisation and project.
+        remaining: What the limits leave after this request.
     """
 
     lease_id: str
@@ -101,77 +145,40 @@ class Lease:
     wrapping_token: SecretBytes | None = None
     base_url: str = ""
     may_choose_account: bool = False
+    remaining: Remaining = field(default_factory=Remaining)
 
 
-class LeaseOutcome(StrEnum):
-    """How a leased request ended."""
-
-    SERVED = "served"
-    KEY_REJECTED = "key_rejected"
-    UPSTREAM_FAILED = "upstream_failed"
-    CANCELLED = "cancelled"
-    UNUSED = "unused"
-    UNSETTLED = "unsettled"
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseSettlement:
-    """What became of one lease.
-
-    Attributes:
-        http_status: OpenAI's answer; 0 for none.
-        body_sha256: Of a body that was streamed, once all of it had passed; else empty.
-    """
-
-    lease_id: str
-    request_id: str
-    key: str
-    grant: str
-    app: str
-    outcome: LeaseOutcome
-    usage: Usage = field(default_factory=Usage)
-    http_status: int = 0
-    openai_request_id: str = ""
-    body_sha256: bytes = b""
-
-    @property
-    def has_taken_something(self) -> bool:
-        """Whether OpenAI may have done work that it has not told of."""
-        return self.outcome is LeaseOutcome.CANCELLED or (
-            self.outcome is LeaseOutcome.UPSTREAM_FAILED and self.http_status > 0
-        )
-
-    def completed(self, reservation: Usage) -> LeaseSettlement:
-        """Return the settlement with what the lease was given for, where nothing better is known.
-
-        Args:
-            reservation: The bound of the request, and the model that it named.
-        """
-        usage = self.usage
-        if usage.source is UsageSource.NONE and self.has_taken_something:
-            usage = replace(reservation, subject=usage.subject, model=usage.model)
-        if not usage.model:
-            usage = replace(usage, model=reservation.model)
-        return replace(self, usage=usage)
-
-
-def decide(record: KeyRecord, request: LeaseRequest, now: datetime) -> Grant:
+def decide(
+    record: KeyRecord,
+    request: LeaseRequest,
+    now: datetime,
+    *,
+    proofs: Proofs,
+    controls: Controls,
+    ceilings: Ceilings,
+    needs_app_proof: bool = False,
+) -> Grant:
     """Decide whether *request* may use the key of *record*.
 
-    The order is part of the contract: app, state of the key, expiry, source, endpoint, model. An
-    app that never held a grant gets the answer that it would get if the key did not exist,
-    whatever the key's state.
+    The order is part of the contract: app, suspension, state of the key, end of the grant, the
+    app's proof, source, endpoint, model, the owner's presence. An app that never held a grant gets
+    the answer that it would get if the key did not exist, whatever the key's state.
 
     Args:
         record: The record as it stands at *now*; see `KeyRecord.at`.
         request: What is asked for.
         now: The time.
+        proofs: What was proven beside what the gateway says.
+        controls: What operators decided.
+        ceilings: What the deployment bounds every grant by.
+        needs_app_proof: Whether the deployment needs the app's own token, whatever the grant says.
 
     Returns:
-        The grant that allows it.
+        The grant that allows it, within the ceilings.
 
     Raises:
         NotGrantedError: The app never held a grant on the key.
+        SuspendedError: Operators stopped this use.
         KeyPendingError: The key has not been verified.
         KeyDisabledError: The key is switched off.
         KeyRejectedError: OpenAI refused the key.
@@ -181,21 +188,41 @@ def decide(record: KeyRecord, request: LeaseRequest, now: datetime) -> Grant:
         SourceNotGrantedError: The grant does not cover the caller's network.
         EndpointNotGrantedError: The grant does not cover the endpoint.
         ModelNotGrantedError: The grant does not cover the model.
+        AppProofRequiredError: The grant or the deployment needs the app's own token.
+        OwnerNotPresentError: The grant needs the owner's presence.
     """
-    held = [grant for grant in record.grants if grant.terms.app == request.app]
+    held = [ceilings.bounded(g) for g in record.grants if g.terms.app == request.app]
     if not held:
         raise NotGrantedError
+    controls.must_allow(record.name, request.app)
     refusal = _REFUSAL.get(record.state)
     if refusal is not None:
         raise refusal
     grant = _active_grant(held, now)
-    if not grant.terms.allow_source(request.source_ip):
-        raise SourceNotGrantedError
-    if not grant.terms.allow_endpoint(request.endpoint):
-        raise EndpointNotGrantedError
-    if not all(grant.terms.allow_model(model, request.endpoint) for model in request.models):
-        raise ModelNotGrantedError
+    if (needs_app_proof or grant.terms.needs_app_proof) and not proofs.is_app_proven:
+        raise AppProofRequiredError
+    _must_cover(grant.terms, ceilings.around(grant.terms), request)
+    if grant.terms.needs_owner_presence and not _is_present(record.name.owner, proofs.person):
+        raise OwnerNotPresentError
     return grant
+
+
+def _must_cover(terms: GrantTerms, around: GrantTerms, request: LeaseRequest) -> None:
+    """Return if *terms*, and what is *around* them, cover *request*."""
+    if not terms.allow_source(request.source_ip):
+        raise SourceNotGrantedError
+    both = (terms, around)
+    if not all(terms.allow_endpoint(request.endpoint) for terms in both):
+        raise EndpointNotGrantedError
+    for model in request.models:
+        if not all(terms.allow_model(model, request.endpoint) for terms in both):
+            raise ModelNotGrantedError
+
+
+def _is_present(owner: OwnerName, person: Person | None) -> bool:
+    if person is None:
+        return False
+    return not person.roles_for(owner).isdisjoint({Role.OWNER, Role.TEAM_ADMIN, Role.TEAM_MEMBER})
 
 
 def _active_grant(held: Sequence[Grant], now: datetime) -> Grant:

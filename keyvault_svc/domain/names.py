@@ -12,7 +12,7 @@ from svc_runtime.service_error import InvalidFieldError
 # A strict allow-list: no `/`, no `%`, no upper case that a file system or a proxy could fold, and
 # no dot at either end, so `.` and `..` cannot be written.
 _ID: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
-_GRANT_ID: Final = re.compile(r"[0-9a-f]{16}")
+_RANDOM_ID: Final = re.compile(r"[0-9a-f]{16}")
 
 _ID_RULE: Final = (
     "each id must be 1 to 63 characters of a-z, 0-9, '-', '_' and '.', "
@@ -20,7 +20,6 @@ _ID_RULE: Final = (
 )
 OWNER_RULE: Final = f"must be users/<id> or teams/<id>; {_ID_RULE}"
 KEY_RULE: Final = f"must be users/<id>/keys/<id> or teams/<id>/keys/<id>; {_ID_RULE}"
-GRANT_RULE: Final = "must be a key's name followed by /grants/<16 hexadecimal digits>"
 
 
 class OwnerKind(StrEnum):
@@ -90,14 +89,36 @@ class GrantName:
     @classmethod
     def parse(cls, unverified: str, field: str) -> Self:
         """Parse *unverified*; see `OwnerName.parse`."""
-        key, separator, grant_id = unverified.partition("/grants/")
-        if not separator or not _GRANT_ID.fullmatch(grant_id):
-            raise InvalidFieldError(field, GRANT_RULE)
-        try:
-            return cls(KeyName.parse(key, field), grant_id)
-        except InvalidFieldError:
-            pass
-        raise InvalidFieldError(field, GRANT_RULE)
+        return cls(*_below_a_key("grants", unverified, field))
 
     def __str__(self) -> str:
         return f"{self.key}/grants/{self.grant_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRequestName:
+    """A request for a grant: `users/alice/keys/openai/grantRequests/0123456789abcdef`."""
+
+    key: KeyName
+    request_id: str
+
+    @classmethod
+    def parse(cls, unverified: str, field: str) -> Self:
+        """Parse *unverified*; see `OwnerName.parse`."""
+        return cls(*_below_a_key("grantRequests", unverified, field))
+
+    def __str__(self) -> str:
+        return f"{self.key}/grantRequests/{self.request_id}"
+
+
+def _below_a_key(collection: str, unverified: str, field: str) -> tuple[KeyName, str]:
+    """Return the key, and the id below it in *collection*, that *unverified* names."""
+    key, separator, resource_id = unverified.partition(f"/{collection}/")
+    if separator and _RANDOM_ID.fullmatch(resource_id):
+        try:
+            return KeyName.parse(key, field), resource_id
+        except InvalidFieldError:
+            pass
+    raise InvalidFieldError(
+        field, f"must be a key's name followed by /{collection}/<16 hexadecimal digits>"
+    )

@@ -7,10 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from keyvault_svc.domain.grant_requests import GrantRequests
 from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_version import SealedKey
-from keyvault_svc.domain.lease import Lease, LeaseRequest, LeaseSettlement
+from keyvault_svc.domain.lease import Lease, LeaseRequest
 from keyvault_svc.domain.names import KeyName, OwnerName
+from keyvault_svc.domain.person import Person
+from keyvault_svc.domain.settlement import LeaseSettlement
+from keyvault_svc.domain.usage import Usage
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.spiffe_id import SpiffeId
 
@@ -201,6 +205,30 @@ class RetirementQueue(Protocol):
         """Remove an entry. Idempotent."""
 
 
+class GrantRequestStore(Protocol):
+    """Keeps the requests for grants, by owner, whether or not the owner has keys.
+
+    Every method raises `VaultUnavailableError` when Vault cannot answer.
+    """
+
+    async def read(self, owner: OwnerName, tags: AuditTags) -> GrantRequests:
+        """Return the requests to *owner* as stored now; none while nothing is stored.
+
+        Raises:
+            KeyRecordUnreadableError: What is stored are no requests.
+        """
+
+    async def write(self, requests: GrantRequests, tags: AuditTags) -> None:
+        """Store *requests* if the stored revision is still their own.
+
+        Raises:
+            KeyChangedMeanwhileError: It is not; nothing was written.
+        """
+
+    async def remove(self, owner: OwnerName, tags: AuditTags) -> None:
+        """Destroy all requests to *owner*, and every stored version of them. Idempotent."""
+
+
 class HandoffWrapper(Protocol):
     """Has Vault itself hold a sealed key, for one taker."""
 
@@ -222,19 +250,38 @@ class SecurityLog(Protocol):
 class LeaseLedger(Protocol):
     """Remembers leases until they are settled."""
 
-    def open(self, lease: Lease, request: LeaseRequest) -> None:
-        """Record that *lease* was given."""
+    def open(self, lease: Lease, request: LeaseRequest, bound: Usage) -> None:
+        """Record that *lease* was given, for a request that takes *bound* at most."""
 
     def settle(self, settlement: LeaseSettlement) -> LeaseSettlement | None:
         """Record what became of a lease.
 
         Returns:
             The settlement, completed by what the lease was given for; None when it does not count,
-            because the lease had been settled.
+            because the lease had been settled, or was given by another grant or to another app.
         """
 
-    def expire(self, now: datetime) -> list[LeaseSettlement]:
-        """Settle at their reservation the leases that nobody settled in time, and return them."""
+    def due(self, now: datetime) -> list[LeaseSettlement]:
+        """Return the leases that nobody settled in time, at what they were given for."""
+
+
+class SettlementLog(Protocol):
+    """Writes down how leases ended."""
+
+    def write(self, settlement: LeaseSettlement) -> None:
+        """Write *settlement* down."""
+
+
+class OwnerProof(Protocol):
+    """Checks the ID token of somebody who acts for an owner."""
+
+    async def person_of(self, owner_token: SecretBytes) -> Person:
+        """Return the person that *owner_token* proves.
+
+        Raises:
+            CallerUnverifiedError: It proves nobody.
+            IssuerUnavailableError: Its issuer's keys cannot be had.
+        """
 
 
 class AppProof(Protocol):

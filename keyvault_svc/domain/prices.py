@@ -29,6 +29,9 @@ class ModelPrice:
         output: A million tokens of answers.
         audio_minute: A minute of audio.
         image: An image.
+        max_request: The most that one request can cost; None where tokens bound it.
+        max_input_tokens: The most tokens that a prompt can have; None for not known.
+        max_output_tokens: The most tokens that an answer can have; None for not known.
     """
 
     input: Decimal = Decimal(0)
@@ -36,6 +39,9 @@ class ModelPrice:
     output: Decimal = Decimal(0)
     audio_minute: Decimal = Decimal(0)
     image: Decimal = Decimal(0)
+    max_request: Decimal | None = None
+    max_input_tokens: int | None = None
+    max_output_tokens: int | None = None
 
     def cost(self, usage: Usage) -> Decimal:
         """Return what *usage* costs, in USD, to the millionth."""

@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from keyvault_svc.domain.controls import Controls
+from keyvault_svc.domain.controls_store import ControlsStore
 from keyvault_svc.domain.errors import (
     KeyChangedMeanwhileError,
     KeyNotFoundError,
@@ -16,8 +18,10 @@ from keyvault_svc.domain.errors import (
     KeyStateConflictError,
     VerificationNotFoundError,
 )
+from keyvault_svc.domain.events import Event, EventType, Notifier
 from keyvault_svc.domain.handoff import Handoff
 from keyvault_svc.domain.key_record import KeyRecord
+from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.key_version import KeyVersion, Verification, VerificationOutcome
 from keyvault_svc.domain.lease import Lease
 from keyvault_svc.domain.names import KeyName
@@ -49,11 +53,19 @@ class KeyVerifying:
     """Verifications of keys at OpenAI, which only gateways reach."""
 
     def __init__(
-        self, queue: VerificationQueue, records: Records, handoff: Handoff, clock: Clock
+        self,
+        queue: VerificationQueue,
+        records: Records,
+        controls: ControlsStore,
+        handoff: Handoff,
+        notifier: Notifier,
+        clock: Clock,
     ) -> None:
         self._queue = queue
         self._records = records
+        self._controls = controls
         self._handoff = handoff
+        self._notifier = notifier
         self._clock = clock
 
     async def queue(self, name: KeyName, tags: AuditTags) -> None:
@@ -88,25 +100,33 @@ class KeyVerifying:
     async def claim(self, gateway: SpiffeId, request_id: str) -> Lease | None:
         """Hand out one verification that is due.
 
-        Vault's audit log shows the gateway itself as the app of the lease.
+        Vault's audit log shows the gateway itself as the app of the lease. What operators have
+        suspended stays queued, and is due once it goes on.
 
         Returns:
             A lease whose purpose it is; None when nothing is due.
         """
         ids = await self._queue.ids()
+        if not ids:
+            return None
+        controls = await self._controls.read(AuditTags(request_id, ""))
         random.shuffle(ids)  # several gateways ask at once
         for entry_id in ids[:_MAX_LOOKS]:
             try:
-                lease = await self._claim_entry(entry_id, gateway, request_id)
+                lease = await self._claim_entry(entry_id, controls, gateway, request_id)
             except KeyRecordUnreadableError:
                 continue  # it must not keep the others from being verified
             if lease is not None:
                 return lease
         return None
 
-    async def _claim_entry(self, entry_id: str, gateway: SpiffeId, request_id: str) -> Lease | None:
+    async def _claim_entry(
+        self, entry_id: str, controls: Controls, gateway: SpiffeId, request_id: str
+    ) -> Lease | None:
         entry = await self._queue.read(entry_id, AuditTags(request_id, ""))
         if entry is None or not entry.is_due(self._clock.now()):
+            return None
+        if controls.suspended(entry.key, gateway) is not None:
             return None
         return await self._claim(entry, gateway, request_id)
 
@@ -147,7 +167,7 @@ class KeyVerifying:
     async def report(
         self, name: KeyName, lease_id: str, outcome: VerificationOutcome, request_id: str
     ) -> KeyRecord | None:
-        """Take what OpenAI said.
+        """Take what OpenAI said, and tell the owner if it rejected a key that it had not before.
 
         Returns:
             The changed record; None when it has gone meanwhile.
@@ -162,15 +182,35 @@ class KeyVerifying:
             raise VerificationNotFoundError
         now = self._clock.now()
         verification = Verification(outcome, now)
+        rejected: KeyRecord | None = None
+
+        def tried(record: KeyRecord) -> KeyRecord:
+            nonlocal rejected
+            after = record.tried(entry.number, verification, now)
+            is_news = not _is_rejected(record, entry.number) and _is_rejected(after, entry.number)
+            rejected = after if is_news else None
+            return after
+
         record: KeyRecord | None
         try:
-            record = await self._records.change(
-                name, tags, lambda record: record.tried(entry.number, verification, now)
-            )
+            record = await self._records.change(name, tags, tried)
         except (KeyNotFoundError, KeyStateConflictError):
-            record = None  # deleted, switched off or rotated again while OpenAI was asked
+            record = rejected = None  # deleted, switched off or rotated again in the meantime
+        finally:
+            # Whatever became of the record: it may be stored, and OpenAI has said so. Nobody would
+            # tell it later, for then it is no news any more.
+            if rejected is not None:
+                self._tell_owner(rejected, entry.number, now)
         await self._conclude(entry, record, outcome, tags, now)
         return record
+
+    def _tell_owner(self, record: KeyRecord, number: int, now: datetime) -> None:
+        place = "current" if record.current.number == number else "incoming"
+        facts = {"place": place, "version": str(number)}
+        name = record.name
+        self._notifier.notify(
+            Event(EventType.KEY_REJECTED, name.owner, str(name), "", "", now, facts)
+        )
 
     async def _conclude(
         self,
@@ -210,6 +250,10 @@ def _to_try(record: KeyRecord, entry: QueuedVerification) -> KeyVersion | None:
         return record.to_verify
     current = record.current  # OpenAI refused a call with the key that serves
     return current if current.may_be_tried else None
+
+
+def _is_rejected(record: KeyRecord, number: int) -> bool:
+    return any(v.number == number and v.state is KeyState.REJECTED for v in record.versions)
 
 
 def _earliest(entry: QueuedVerification, version: KeyVersion) -> datetime:

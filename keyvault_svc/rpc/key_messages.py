@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -9,12 +10,14 @@ from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_service_pb2 as key_service_pb
 from keyvault_svc.domain.deletion_proof import DeletionProof
 from keyvault_svc.domain.intake import check_api_key
+from keyvault_svc.domain.key_change import KeyChange
 from keyvault_svc.domain.key_policy import KeyPolicy
 from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.key_version import KeyVersion, Verification, VerificationOutcome
-from keyvault_svc.domain.person import Person
-from keyvault_svc.rpc.times import optional_timestamp, timestamp
+from keyvault_svc.domain.person import Person, PersonCaller
+from keyvault_svc.rpc.limit_messages import SINGLE_LIMITS, change_of_limits, limits_message
+from keyvault_svc.rpc.times import datetime_of, optional_timestamp, timestamp
 from svc_runtime.call_context import current_call
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import CallerUnverifiedError, InvalidFieldError
@@ -28,10 +31,14 @@ _STATE: Final = {
     KeyState.EXPIRED: key_pb.KEY_STATE_EXPIRED,
     KeyState.DELETED: key_pb.KEY_STATE_DELETED,
 }
-_ASSURANCE: Final = {
+_ASSURANCE_MESSAGE: Final = {
     KeyAssurance.STANDARD: key_pb.KEY_ASSURANCE_STANDARD,
     KeyAssurance.HIGH: key_pb.KEY_ASSURANCE_HIGH,
 }
+_EXPIRY: Final = "expire_time"
+_ASSURANCE: Final = "assurance"
+_BASE_URL: Final = "base_url"
+_CHANGEABLE: Final = frozenset({_EXPIRY, _ASSURANCE, _BASE_URL, "limits"})
 _OUTCOME: Final = {
     VerificationOutcome.VERIFIED: key_pb.VERIFICATION_OUTCOME_VERIFIED,
     VerificationOutcome.WRONG_KEY: key_pb.VERIFICATION_OUTCOME_WRONG_KEY,
@@ -45,12 +52,12 @@ def calling_person() -> Person:
     """Return the person who makes the current call.
 
     Raises:
-        CallerUnverifiedError: Nobody was verified.
+        CallerUnverifiedError: No person was verified.
     """
     caller = current_call().caller
-    if caller is None:
+    if not isinstance(caller, PersonCaller):
         raise CallerUnverifiedError
-    return Person(caller.name, frozenset(caller.groups))
+    return caller.person()
 
 
 def take_api_key(
@@ -67,6 +74,33 @@ def take_api_key(
         request.ClearField("api_key")
 
 
+def change_of_key(message: key_pb.Key, paths: Collection[str]) -> KeyChange:
+    """Return the change of a key that *message* asks for.
+
+    Args:
+        message: What the key is to have.
+        paths: Which fields to change, as in `UpdateKeyRequest.update_mask`.
+
+    Raises:
+        InvalidFieldError: A field breaks its rule, or *paths* names none, or others.
+    """
+    if not paths or not set(paths) <= _CHANGEABLE | SINGLE_LIMITS:
+        raise InvalidFieldError(
+            "update_mask",
+            f"must name some of {', '.join(sorted(_CHANGEABLE))}; of limits, single ones",
+        )
+    expire_time = None
+    if _EXPIRY in paths and message.HasField(_EXPIRY):
+        expire_time = datetime_of("key.expire_time", message.expire_time)
+    return KeyChange(
+        expire_time=expire_time,
+        sets_expire_time=_EXPIRY in paths,
+        assurance=assurance_of(message.assurance) if _ASSURANCE in paths else None,
+        base_url=message.base_url if _BASE_URL in paths else None,
+        limits=change_of_limits("key.limits", message.limits, paths),
+    )
+
+
 def key_message(record: KeyRecord, policy: KeyPolicy, now: datetime) -> key_pb.Key:
     """Return the message that describes *record*, as it stands at *now*."""
     current = record.current
@@ -80,11 +114,12 @@ def key_message(record: KeyRecord, policy: KeyPolicy, now: datetime) -> key_pb.K
         creator=record.creator,
         expire_time=optional_timestamp(record.ends_at(policy)),
         rotate_due_time=optional_timestamp(record.rotate_due_time(policy)),
-        assurance=_ASSURANCE[record.assurance],
+        assurance=_ASSURANCE_MESSAGE[record.assurance],
         verification=_verification(current.verification),
         incoming=_version(record.incoming),
         retiring=_version(record.retiring),
         base_url=record.base_url,
+        limits=limits_message(record.limits),
     )
 
 
@@ -116,7 +151,7 @@ def assurance_of(message: key_pb.KeyAssurance.ValueType) -> KeyAssurance:
     """
     if message == key_pb.KEY_ASSURANCE_UNSPECIFIED:
         return KeyAssurance.STANDARD
-    for assurance, known in _ASSURANCE.items():
+    for assurance, known in _ASSURANCE_MESSAGE.items():
         if known == message:
             return assurance
     raise InvalidFieldError("assurance", "must be one of the assurances")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_service_pb2 as key_service_pb
@@ -16,6 +15,7 @@ from keyvault_svc.domain.person import Person
 from keyvault_svc.rpc.key_messages import (
     assurance_of,
     calling_person,
+    change_of_key,
     key_message,
     optional_overlap,
     proof_message,
@@ -25,12 +25,6 @@ from keyvault_svc.rpc.times import datetime_of
 from svc_runtime.authentication import ServicerContext
 from svc_runtime.call_context import annotate, current_call
 from svc_runtime.clock import Clock
-from svc_runtime.service_error import InvalidFieldError
-
-_EXPIRY: Final = "expire_time"
-_ASSURANCE: Final = "assurance"
-_BASE_URL: Final = "base_url"
-_CHANGEABLE: Final = frozenset({_EXPIRY, _ASSURANCE, _BASE_URL})
 
 
 class KeyServicer(KeyServiceServicer):
@@ -49,8 +43,8 @@ class KeyServicer(KeyServiceServicer):
         api_key = take_api_key(request)
         name = _key_name(request.name)
         expire_time = None
-        if request.HasField(_EXPIRY):
-            expire_time = datetime_of(_EXPIRY, request.expire_time)
+        if request.HasField("expire_time"):
+            expire_time = datetime_of("expire_time", request.expire_time)
         record = await self._custody.create(
             calling_person(),
             name,
@@ -84,23 +78,10 @@ class KeyServicer(KeyServiceServicer):
     ) -> key_service_pb.UpdateKeyResponse:
         """Change what an owner may decide about a key."""
         del context
-        paths = set(request.update_mask.paths)
-        if not paths or not paths <= _CHANGEABLE:
-            raise InvalidFieldError(
-                "update_mask", f"must name some of {', '.join(sorted(_CHANGEABLE))}"
-            )
+        change = change_of_key(request.key, request.update_mask.paths)
         name = _key_name(request.key.name, "key.name")
-        expire_time = None
-        if _EXPIRY in paths and request.key.HasField(_EXPIRY):
-            expire_time = datetime_of("key.expire_time", request.key.expire_time)
         record = await self._custody.update(
-            calling_person(),
-            name,
-            current_call().request_id,
-            expire_time=expire_time,
-            sets_expire_time=_EXPIRY in paths,
-            assurance=assurance_of(request.key.assurance) if _ASSURANCE in paths else None,
-            base_url=request.key.base_url if _BASE_URL in paths else None,
+            calling_person(), name, change, current_call().request_id
         )
         return key_service_pb.UpdateKeyResponse(key=self._message(record))
 

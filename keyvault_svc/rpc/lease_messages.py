@@ -9,8 +9,14 @@ from typing import Final
 
 from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
 from keyturn.keyvault.v1.lease_pb2 import Lease as Message
-from keyvault_svc.domain.lease import Lease, LeaseOutcome, LeaseRequest, LeaseSettlement
+from keyturn.keyvault.v1.lease_pb2 import Remaining as RemainingMessage
+from keyvault_svc.domain.lease import (
+    Lease,
+    LeaseRequest,
+    Remaining,
+)
 from keyvault_svc.domain.names import GrantName, KeyName
+from keyvault_svc.domain.settlement import LeaseOutcome, LeaseSettlement
 from keyvault_svc.domain.usage import Usage, UsageSource
 from keyvault_svc.rpc.times import timestamp
 from svc_runtime.call_context import current_call
@@ -26,6 +32,8 @@ _MAX_TOKEN_BYTES: Final = 16 * 1024
 _LEASE_ID_DIGITS: Final = 32
 _METHOD: Final = re.compile(r"[A-Z]{1,16}")
 _MAX_SECONDS: Final = 1e9
+_MAX_TOKENS: Final = 1_000_000_000_000
+_MAX_ANSWERS: Final = 1_000_000
 
 _OUTCOME: Final = {
     lease_pb.LEASE_OUTCOME_SERVED: LeaseOutcome.SERVED,
@@ -43,12 +51,16 @@ _SOURCE: Final = {
 
 
 def lease_request(message: lease_pb.AcquireLeaseRequest) -> LeaseRequest:
-    """Return what *message* asks for; the app's token is cleared in it.
+    """Return what *message* asks for; the tokens are cleared in it.
 
     Raises:
         InvalidFieldError: A field breaks its rule.
     """
-    app_token = _take_app_token(message)
+    unverified_app_token, unverified_owner_token = message.app_token, message.owner_token
+    message.ClearField("app_token")
+    message.ClearField("owner_token")
+    app_token = _token("app_token", unverified_app_token)
+    owner_token = _token("owner_token", unverified_owner_token)
     _must_be_sha256("body_sha256", message.body_sha256)
     if not _METHOD.fullmatch(message.method):
         raise InvalidFieldError("method", "must be 1 to 16 letters A-Z")
@@ -63,9 +75,13 @@ def lease_request(message: lease_pb.AcquireLeaseRequest) -> LeaseRequest:
         _text("model", message.model),
         _source_ip(message.source_ip),
         message.body_sha256,
-        message.token_bound,
+        _tokens("input_token_bound", message.input_token_bound),
+        _tokens("output_token_bound", message.output_token_bound),
         app_token,
         _more_models(message.more_models),
+        owner_token,
+        _answers(message.answer_count),
+        message.runs_tools,
     )
 
 
@@ -86,6 +102,15 @@ def lease_message(lease: Lease) -> Message:
         wrapping_token=lease.wrapping_token.expose() if lease.wrapping_token else b"",
         base_url=lease.base_url,
         may_choose_account=lease.may_choose_account,
+        remaining=_remaining(lease.remaining),
+    )
+
+
+def _remaining(remaining: Remaining) -> RemainingMessage | None:
+    if remaining == Remaining():
+        return None
+    return RemainingMessage(
+        requests=remaining.requests, tokens=remaining.tokens, micro_usd=remaining.micro_usd
     )
 
 
@@ -124,8 +149,7 @@ def _settlement(message: lease_pb.LeaseSettlement) -> LeaseSettlement:
     return LeaseSettlement(
         lease_id,
         _text("settlements.request_id", message.request_id),
-        str(key),
-        str(grant),
+        grant,
         str(_app("settlements.app", message.app)),
         outcome,
         _usage(message.usage),
@@ -160,13 +184,22 @@ def _must_be_sha256(field: str, unverified: bytes) -> bytes:
     return unverified
 
 
-def _take_app_token(message: lease_pb.AcquireLeaseRequest) -> SecretBytes | None:
-    try:
-        if len(message.app_token) > _MAX_TOKEN_BYTES:
-            raise InvalidFieldError("app_token", "must have at most 16 KiB")
-        return SecretBytes(message.app_token) if message.app_token else None
-    finally:
-        message.ClearField("app_token")
+def _token(field: str, unverified: bytes) -> SecretBytes | None:
+    if len(unverified) > _MAX_TOKEN_BYTES:
+        raise InvalidFieldError(field, "must have at most 16 KiB")
+    return SecretBytes(unverified) if unverified else None
+
+
+def _answers(unverified: int) -> int:
+    if unverified > _MAX_ANSWERS:
+        raise InvalidFieldError("answer_count", f"must be at most {_MAX_ANSWERS:,}")
+    return max(unverified, 1)
+
+
+def _tokens(field: str, unverified: int) -> int:
+    if unverified > _MAX_TOKENS:
+        raise InvalidFieldError(field, f"must be at most {_MAX_TOKENS:,}")
+    return unverified
 
 
 def _app(field: str, unverified: str) -> SpiffeId:
@@ -179,7 +212,9 @@ def _app(field: str, unverified: str) -> SpiffeId:
 
 def _source_ip(unverified: str) -> IPv4Address | IPv6Address:
     try:
-        return ip_address(unverified)
+        address = ip_address(unverified)
+        # An IPv4 caller of a gateway that listens for both has such an address; grants do not.
+        return getattr(address, "ipv4_mapped", None) or address
     except ValueError:
         pass
     raise InvalidFieldError("source_ip", "must be an IPv4 or IPv6 address")

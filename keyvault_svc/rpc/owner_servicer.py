@@ -8,11 +8,14 @@ from google.protobuf.duration_pb2 import Duration
 
 from keyturn.keyvault.v1 import owner_service_pb2 as owner_pb
 from keyturn.keyvault.v1.owner_service_pb2_grpc import OwnerServiceServicer
-from keyvault_svc.domain.erasure import OwnerErasure, RetentionNotice
+from keyvault_svc.domain.erasure import OwnerErasure
 from keyvault_svc.domain.key_policy import KeyPolicy
 from keyvault_svc.domain.names import OwnerName
+from keyvault_svc.domain.retention import RetentionNotice
 from keyvault_svc.rpc.grant_messages import grant_message
+from keyvault_svc.rpc.grant_request_messages import grant_request_message
 from keyvault_svc.rpc.key_messages import calling_person, key_message, proof_message
+from keyvault_svc.rpc.limit_messages import limits_message
 from keyvault_svc.rpc.times import optional_timestamp, timestamp
 from svc_runtime.authentication import ServicerContext
 from svc_runtime.call_context import annotate, current_call
@@ -33,7 +36,7 @@ class OwnerServicer(OwnerServiceServicer):
         """Tell everything that is held on one owner."""
         del context
         owner = _owner_name(request.name)
-        records = await self._erasure.export(calling_person(), owner, current_call().request_id)
+        export = await self._erasure.export(calling_person(), owner, current_call().request_id)
         now = self._clock.now()
         return owner_pb.ExportOwnerResponse(
             name=str(owner),
@@ -43,23 +46,34 @@ class OwnerServicer(OwnerServiceServicer):
                     key=key_message(record, self._policy, now),
                     grants=[grant_message(record.name, grant) for grant in record.grants],
                 )
-                for record in records
+                for record in export.records
             ],
-            retention_notices=_notices(self._erasure.notices()),
+            retention_notices=_notices(export.notices),
+            grant_requests=[grant_request_message(request) for request in export.requests],
+            limits=limits_message(export.limits),
+            suspensions=[
+                owner_pb.ExportedSuspension(
+                    subject=str(suspension.subject), create_time=timestamp(suspension.create_time)
+                )
+                for suspension in export.suspensions
+            ],
         )
 
     async def EraseOwner(
         self, request: owner_pb.EraseOwnerRequest, context: ServicerContext
     ) -> owner_pb.EraseOwnerResponse:
-        """Destroy every key of one owner."""
+        """Destroy every key of one owner, and forget the rest."""
         del context
         owner = _owner_name(request.name)
-        proofs = await self._erasure.erase(calling_person(), owner, current_call().request_id)
-        annotate(count=len(proofs))
+        report = await self._erasure.erase(calling_person(), owner, current_call().request_id)
+        annotate(count=len(report.proofs))
         return owner_pb.EraseOwnerResponse(
             name=str(owner),
-            proofs=[proof_message(proof) for proof in proofs],
-            retention_notices=_notices(self._erasure.notices()),
+            proofs=[proof_message(proof) for proof in report.proofs],
+            retention_notices=_notices(report.notices),
+            forgotten_entry_count=report.forgotten_count,
+            ended_suspension_count=report.ended_suspension_count,
+            has_ended_limits=report.has_ended_limits,
         )
 
 

@@ -16,6 +16,8 @@ FINGERPRINT_KEY: Final = "fingerprint"
 VERIFICATIONS: Final = "verifications"
 RETIREMENTS: Final = "retirements"
 REWRAP_PROGRESS: Final = "maintenance/rewrap"
+# No key's record can lie here: those are below `users/` and `teams/`.
+CONTROLS: Final = "operator/controls"
 
 
 def record_path(name: KeyName) -> str:
@@ -34,6 +36,14 @@ def fingerprint_path(fingerprint: str) -> str:
     A fingerprint is no path: it holds `/`, `+` and the version of the key that made it.
     """
     return f"fingerprints/{hashlib.sha256(fingerprint.encode()).hexdigest()}"
+
+
+def grant_requests_path(owner: OwnerName) -> str:
+    """Return where the requests for grants to *owner* lie, below `KV_MOUNT`.
+
+    A path of the same form for every owner, whether or not there is such an owner.
+    """
+    return f"grant-requests/{hashlib.sha256(str(owner).encode()).hexdigest()}"
 
 
 def verification_id(name: KeyName) -> str:

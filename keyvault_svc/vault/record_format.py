@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
-from ipaddress import ip_network
+from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from keyvault_svc.domain.errors import KeyRecordUnreadableError
-from keyvault_svc.domain.grant import Grant, GrantTerms
 from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.key_version import (
@@ -20,30 +18,20 @@ from keyvault_svc.domain.key_version import (
     VerificationOutcome,
 )
 from keyvault_svc.domain.names import KeyName
-from svc_runtime.spiffe_id import SpiffeId
+from keyvault_svc.vault.grant_format import (
+    NO_LIMITS,
+    Stored,
+    StoredGrant,
+    StoredLimits,
+    grant_from_stored,
+    grant_to_stored,
+    limits_from_stored,
+    limits_to_stored,
+    text_of,
+)
 
 
-class _Stored(BaseModel):
-    # A field that this version does not know may limit a grant: such a record is refused, not
-    # read in part.
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _StoredGrant(_Stored):
-    grant_id: str
-    app: str
-    models: list[str]
-    endpoints: list[str]
-    source_cidrs: list[str]
-    expire_time: AwareDatetime | None
-    create_time: AwareDatetime
-    creator: str
-    revoke_time: AwareDatetime | None
-    revoker: str
-    may_choose_account: bool = False
-
-
-class _StoredVerification(_Stored):
+class _StoredVerification(Stored):
     outcome: VerificationOutcome
     verify_time: AwareDatetime
 
@@ -51,7 +39,7 @@ class _StoredVerification(_Stored):
 _Ciphertext = Annotated[str, Field(pattern=r"^vault:v[0-9]+:")]
 
 
-class _StoredVersion(_Stored):
+class _StoredVersion(Stored):
     number: Annotated[int, Field(ge=1)]
     sealed_key: Annotated[_Ciphertext | None, Field(repr=False)]
     fingerprint: Annotated[str | None, Field(repr=False)]
@@ -62,7 +50,7 @@ class _StoredVersion(_Stored):
     destroy_time: AwareDatetime | None
 
 
-class _StoredRecord(_Stored):
+class _StoredRecord(Stored):
     schema_version: Literal[2]
     name: str
     creator: str
@@ -73,11 +61,12 @@ class _StoredRecord(_Stored):
     retiring: _StoredVersion | None
     expire_time: AwareDatetime | None
     assurance: KeyAssurance
-    grants: list[_StoredGrant]
+    grants: list[StoredGrant]
     base_url: str = ""
+    limits: StoredLimits = NO_LIMITS
 
 
-class _FirstStoredRecord(_Stored):
+class _FirstStoredRecord(Stored):
     """A record from before keys had versions. It is written in the present form when it changes."""
 
     schema_version: Literal[1]
@@ -89,7 +78,7 @@ class _FirstStoredRecord(_Stored):
     create_time: AwareDatetime
     rotate_time: AwareDatetime
     creator: str
-    grants: list[_StoredGrant]
+    grants: list[StoredGrant]
 
 
 _ANY_RECORD: TypeAdapter[_StoredRecord | _FirstStoredRecord] = TypeAdapter(
@@ -109,10 +98,11 @@ def to_stored(record: KeyRecord) -> str:
             "last_number": record.last_number,
             "incoming": _version_to_stored(record.incoming),
             "retiring": _version_to_stored(record.retiring),
-            "expire_time": _text(record.expire_time),
+            "expire_time": text_of(record.expire_time),
             "assurance": record.assurance.value,
-            "grants": [_grant_to_stored(grant) for grant in record.grants],
+            "grants": [grant_to_stored(grant) for grant in record.grants],
             **({"base_url": record.base_url} if record.base_url else {}),
+            **limits_to_stored(record.limits),
         }
     )
 
@@ -141,7 +131,7 @@ def from_stored(name: KeyName, stored: str, revision: int) -> KeyRecord:
 
 
 def _record(name: KeyName, fields: _StoredRecord | _FirstStoredRecord, revision: int) -> KeyRecord:
-    grants = tuple(_grant_from_stored(grant) for grant in fields.grants)
+    grants = tuple(grant_from_stored(grant) for grant in fields.grants)
     if isinstance(fields, _FirstStoredRecord):
         sealed = SealedKey(fields.sealed_key, fields.fingerprint)
         number = fields.key_version
@@ -167,6 +157,7 @@ def _record(name: KeyName, fields: _StoredRecord | _FirstStoredRecord, revision:
         fields.assurance,
         grants,
         fields.base_url,
+        limits_from_stored(fields.limits),
         revision,
     )
 
@@ -185,7 +176,7 @@ def _version_to_stored(version: KeyVersion | None) -> dict[str, object] | None:
         if tried is None
         else {"outcome": tried.outcome.value, "verify_time": tried.verify_time.isoformat()},
         "overlap_seconds": int(version.overlap.total_seconds()),
-        "destroy_time": _text(version.destroy_time),
+        "destroy_time": text_of(version.destroy_time),
     }
 
 
@@ -206,37 +197,3 @@ def _version_from_stored(version: _StoredVersion) -> KeyVersion:
         timedelta(seconds=version.overlap_seconds),
         version.destroy_time,
     )
-
-
-def _grant_to_stored(grant: Grant) -> dict[str, object]:
-    return {
-        "grant_id": grant.grant_id,
-        "app": str(grant.terms.app),
-        "models": list(grant.terms.models),
-        "endpoints": list(grant.terms.endpoints),
-        "source_cidrs": [str(network) for network in grant.terms.source_cidrs],
-        "expire_time": _text(grant.terms.expire_time),
-        "create_time": grant.create_time.isoformat(),
-        "creator": grant.creator,
-        "revoke_time": _text(grant.revoke_time),
-        "revoker": grant.revoker,
-        **({"may_choose_account": True} if grant.terms.may_choose_account else {}),
-    }
-
-
-def _grant_from_stored(grant: _StoredGrant) -> Grant:
-    terms = GrantTerms(
-        SpiffeId.parse(grant.app),
-        tuple(grant.models),
-        tuple(grant.endpoints),
-        tuple(ip_network(cidr) for cidr in grant.source_cidrs),
-        grant.expire_time,
-        grant.may_choose_account,
-    )
-    return Grant(
-        grant.grant_id, terms, grant.create_time, grant.creator, grant.revoke_time, grant.revoker
-    )
-
-
-def _text(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()

@@ -11,6 +11,7 @@ class FakeKeyLeaser:
 
     Attributes:
         requests: What was asked for.
+        checks: What was asked about under way, with the lease that it named.
         settlements: What was settled.
     """
 
@@ -18,6 +19,7 @@ class FakeKeyLeaser:
         """Give *answer* to every request."""
         self._answer = answer
         self.requests: list[LeaseRequest] = []
+        self.checks: list[tuple[str, LeaseRequest]] = []
         self.settlements: list[LeaseSettlement] = []
 
     async def acquire(self, request: LeaseRequest, timeout_seconds: float) -> Lease:
@@ -27,6 +29,13 @@ class FakeKeyLeaser:
         if isinstance(self._answer, ServiceError):
             raise self._answer
         return self._answer
+
+    async def check(self, lease_id: str, request: LeaseRequest, timeout_seconds: float) -> None:
+        """Return, or raise the refusal."""
+        del timeout_seconds
+        self.checks.append((lease_id, request))
+        if isinstance(self._answer, ServiceError):
+            raise self._answer
 
     def settle(self, settlement: LeaseSettlement) -> None:
         """Write *settlement* down."""

@@ -13,7 +13,8 @@ from tests.integration.dual_control_table import WRAP, Request, record_body
 
 DOCUMENTS = [
     *("users/alice/keys/openai", "teams/alice/keys/openai", "maintenance/rewrap"),
-    *("fingerprints/f", "verifications/v", "retirements/r"),
+    *("fingerprints/f", "verifications/v", "retirements/r", "operator/controls"),
+    "grant-requests/g",
 ]
 
 

@@ -106,10 +106,12 @@ ALLOWED: dict[str, Grants] = {
         **_records("users", *_CUSTODY),
         **_records("teams", *_CUSTODY),
         **_documents("fingerprints/+", "fingerprints/f", *_CUSTODY[:-1]),
+        **_documents("grant-requests/+", "grant-requests/g", *_CUSTODY),
         **_documents("verifications/+", "verifications/v", *_CUSTODY[:3], "metadata/delete"),
         **_listing("verifications", "verifications"),
         **_documents("retirements/+", "retirements/r", *_CUSTODY[:3], "metadata/delete"),
         **_listing("retirements", "retirements"),
+        **_documents("operator/controls", "operator/controls", *_CUSTODY[:3]),
         **_transit("encrypt/openai", ALICE | PLAINTEXT),
         **_transit(
             "hmac/fingerprint", {"input": _base64("sk-dual-control"), "algorithm": "sha2-256"}
@@ -196,6 +198,7 @@ DENIED_TO_ALL = [
     Request("LIST", "keyturn-kv/metadata"),
     Request("LIST", "keyturn-kv/metadata/users/alice"),
     Request("LIST", "keyturn-kv/metadata/fingerprints"),
+    Request("LIST", "keyturn-kv/metadata/grant-requests"),
     Request("LIST", "keyturn-kv/metadata/maintenance"),
     Request("POST", "keyturn-kv/metadata/users/alice/keys/openai", {"max_versions": 1}),
     Request("POST", "keyturn-kv/metadata/fingerprints/f", {"max_versions": 1}),

@@ -65,6 +65,9 @@ path "sys/policies/acl/keyvault-maintenance" {
 path "sys/policies/acl/keyturn-owner" {
   capabilities = ["read", "update"]
 }
+path "sys/policies/acl/keyturn-owner-mfa" {
+  capabilities = ["read", "update"]
+}
 path "sys/policies/acl/keyturn-app" {
   capabilities = ["read", "update"]
 }
@@ -140,11 +143,29 @@ path "identity/oidc/key/keyturn" {
 path "identity/oidc/role/keyturn-owner" {
   capabilities = ["create", "read", "update"]
 }
+path "identity/oidc/role/keyturn-owner-mfa" {
+  capabilities = ["create", "read", "update"]
+}
 path "identity/oidc/role/keyturn-app" {
   capabilities = ["create", "read", "update"]
 }
 path "sys/auth/keyturn-people" {
   capabilities = ["update", "sudo"]
+}
+path "sys/auth/keyturn-people-mfa" {
+  capabilities = ["update", "sudo"]
+}
+path "sys/auth/keyturn-people-mfa/tune" {
+  capabilities = ["update", "sudo"]
+}
+path "identity/mfa/method/totp" {
+  capabilities = ["list", "update"]
+}
+path "identity/mfa/method/totp/+" {
+  capabilities = ["read", "update"]
+}
+path "identity/mfa/login-enforcement/keyturn-people-mfa" {
+  capabilities = ["read", "update"]
 }
 path "sys/auth/keyturn-apps" {
   capabilities = ["update", "sudo"]

@@ -57,6 +57,17 @@ path "keyturn-kv/metadata/fingerprints/+" {
   capabilities = ["read"]
 }
 
+# Requests for grants, by the hash of the owner's name; superseded ones are destroyed.
+path "keyturn-kv/data/grant-requests/+" {
+  capabilities = ["create", "read", "update"]
+}
+path "keyturn-kv/destroy/grant-requests/+" {
+  capabilities = ["update"]
+}
+path "keyturn-kv/metadata/grant-requests/+" {
+  capabilities = ["read", "delete"]
+}
+
 # The verifications that gateways have to do, shared by all replicas.
 path "keyturn-kv/data/verifications/+" {
   capabilities = ["create", "read", "update"]
@@ -78,6 +89,12 @@ path "keyturn-kv/metadata/retirements/" {
 }
 path "keyturn-kv/metadata/retirements/+" {
   capabilities = ["delete"]
+}
+
+# What operators have stopped, and the limits of single owners: read for every lease. Never deleted:
+# without it nothing would be stopped.
+path "keyturn-kv/data/operator/controls" {
+  capabilities = ["create", "read", "update"]
 }
 
 # Hands a sealed key over so that Vault lets it be taken once, and for half a minute at most.

@@ -13,7 +13,7 @@ from keyvault_svc.vault.bootstrap.options import BootstrapOptions
 from keyvault_svc.vault.bootstrap.step import Finding, Step, StepOutcome
 from keyvault_svc.vault.bootstrap.vault_admin import VaultAdmin
 
-_POLICIES: Final = (*LOGINS, "keyturn-owner", "keyturn-app")
+_POLICIES: Final = (*LOGINS, "keyturn-owner", "keyturn-owner-mfa", "keyturn-app")
 
 
 def access_steps(options: BootstrapOptions) -> list[Step]:

@@ -7,6 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from keyvault_svc.vault.bootstrap.recording import RecordedWrite
+from keyvault_svc.vault.bootstrap.second_factor_steps import (
+    ENFORCEMENT,
+    SECOND_FACTOR_MOUNT,
+    TOTP_METHODS,
+    UNKNOWN_METHOD,
+    UNKNOWN_MOUNT,
+)
 from keyvault_svc.vault.paths import KV_MOUNT
 
 _HEAD: Final = """\
@@ -22,6 +29,11 @@ cli=${VAULT_CLI:-bao}
 # Writes JSON from standard input to a path.
 put() {
   "$cli" write "$1" - >/dev/null
+}
+
+# Writes JSON from standard input to a path, and tells the id that the server gave to what it made.
+method_id() {
+  "$cli" write -field=method_id "$1" -
 }
 
 # Tells whether a list (audit, auth, secrets) names something.
@@ -73,6 +85,18 @@ def _policy(write: RecordedWrite) -> str:
     return f"\"$cli\" policy write {name} - >/dev/null <<'HCL'\n{text}\nHCL"
 
 
+def _totp_method(write: RecordedWrite) -> str:
+    """Return the command that makes the method, or changes the one it has, and keeps the id."""
+    return f"totp_id=$({_put(write).replace('put', 'method_id', 1)}\n)"
+
+
+def _enforcement(write: RecordedWrite) -> str:
+    # Not quoted: the shell puts in what Vault made up.
+    document = _put(write).replace("<<'JSON'", "<<JSON")
+    document = document.replace(UNKNOWN_METHOD, "$totp_id").replace(UNKNOWN_MOUNT, "$accessor")
+    return f'accessor=$("$cli" read -field=accessor sys/auth/{SECOND_FACTOR_MOUNT})\n{document}'
+
+
 def _unless_listed(table: str, otherwise: str = "") -> Callable[[RecordedWrite], str]:
     def command(write: RecordedWrite) -> str:
         name = write.path.split("/", 2)[2]
@@ -86,4 +110,6 @@ _SPECIAL: Final[dict[str, Callable[[RecordedWrite], str]]] = {
     "sys/mounts/": _unless_listed("secrets"),
     "sys/auth/": _unless_listed("auth"),
     "sys/policies/acl/": _policy,
+    TOTP_METHODS: _totp_method,
+    ENFORCEMENT: _enforcement,
 }

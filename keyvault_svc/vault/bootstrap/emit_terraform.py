@@ -8,6 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from keyvault_svc.vault.bootstrap.recording import RecordedWrite
+from keyvault_svc.vault.bootstrap.second_factor_steps import (
+    SECOND_FACTOR_MOUNT,
+    TOTP_METHODS,
+    UNKNOWN_METHOD,
+    UNKNOWN_MOUNT,
+)
 
 _HEAD: Final = """\
 # Sets Vault or OpenBao up for Keyturn: what `keyvault-svc bootstrap` writes to an empty server.
@@ -23,6 +29,7 @@ terraform {
 }
 """
 _AUDIT_DEVICE: Final = "vault_audit"
+_TUNE: Final = "tune"  # a block, where all others are arguments
 _AUDIT: Final = (
     "# HashiCorp Vault only: OpenBao declares audit devices in its configuration file.\n"
 )
@@ -34,7 +41,7 @@ def emit_terraform(writes: Sequence[RecordedWrite]) -> str:
     before: str | None = None
     for write in writes:
         kind, arguments = _resource(write)
-        name = re.sub(r"[^a-z0-9]+", "_", write.path.lower()).strip("_")
+        name = _name_of(write.path)
         if before is not None:
             arguments["depends_on"] = f"[{before}]"
         lead = _AUDIT if kind == _AUDIT_DEVICE else f"# {write.step}\n"
@@ -42,6 +49,19 @@ def emit_terraform(writes: Sequence[RecordedWrite]) -> str:
         if kind != _AUDIT_DEVICE:  # whoever has OpenBao takes it out
             before = f"{kind}.{name}"
     return "\n".join(blocks)
+
+
+def _name_of(path: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", path.lower()).strip("_")
+
+
+# What Vault makes up, where the resource that has it made tells it.
+_MADE_UP: Final = {
+    UNKNOWN_METHOD: f'${{vault_generic_endpoint.{_name_of(TOTP_METHODS)}.write_data["method_id"]}}',
+    UNKNOWN_MOUNT: (
+        f"${{vault_auth_backend.{_name_of(f'sys/auth/{SECOND_FACTOR_MOUNT}')}.accessor}}"
+    ),
+}
 
 
 def _resource(write: RecordedWrite) -> tuple[str, dict[str, str]]:
@@ -52,7 +72,7 @@ def _resource(write: RecordedWrite) -> tuple[str, dict[str, str]]:
         case "sys/mounts":
             return "vault_mount", _mount(name, data)
         case "sys/auth":
-            return "vault_auth_backend", {"path": _text(name), "type": _text(data["type"])}
+            return "vault_auth_backend", _auth_method(name, data)
         case "sys/policies/acl":
             policy = str(data["policy"])
             return "vault_policy", {"name": _text(name), "policy": _document("HCL", policy)}
@@ -79,6 +99,11 @@ def _endpoint(write: RecordedWrite) -> dict[str, str]:
     }
     if write.path.endswith("/root/generate/internal"):
         arguments["disable_read"] = "true"  # there is nothing to read; it is made once
+    if write.path == TOTP_METHODS:
+        arguments["disable_read"] = "true"  # it is filed under its id
+        arguments["write_fields"] = '["method_id"]'
+    for placeholder, reference in _MADE_UP.items():
+        arguments["data_json"] = arguments["data_json"].replace(placeholder, reference)
     return arguments
 
 
@@ -92,10 +117,22 @@ def _mount(name: str, data: Mapping[str, object]) -> dict[str, str]:
     return arguments
 
 
+def _auth_method(name: str, data: Mapping[str, object]) -> dict[str, str]:
+    arguments = {"path": _text(name), "type": _text(data["type"])}
+    config = data.get("config")
+    if isinstance(config, Mapping) and "max_lease_ttl" in config:
+        arguments[_TUNE] = f'max_lease_ttl = "{config["max_lease_ttl"]}s"'
+    return arguments
+
+
 def _body(arguments: Mapping[str, str]) -> str:
     """Return the arguments as `terraform fmt` aligns them."""
-    width = max(map(len, arguments))
-    return "\n".join(f"  {name:{width}} = {value}" for name, value in arguments.items())
+    values = {name: value for name, value in arguments.items() if name != _TUNE}
+    width = max(map(len, values))
+    lines = [f"  {name:{width}} = {value}" for name, value in values.items()]
+    if _TUNE in arguments:
+        lines.append(f"  {_TUNE} {{\n    {arguments[_TUNE]}\n  }}")
+    return "\n".join(lines)
 
 
 def _text(value: object) -> str:

@@ -35,16 +35,27 @@ _LOGINS = {
 }
 _MOUNTS = [
     *(f"sys/mounts/keyturn-{engine}" for engine in ("kv", "transit", "pki")),
-    *(f"sys/auth/keyturn-{name}" for name in ("approle", "people", "apps")),
+    *(f"sys/auth/keyturn-{name}" for name in ("approle", "people", "people-mfa", "apps")),
     *(f"sys/auth/{mount}" for mount in _LOGINS),
 ]
-_POLICIES = ("keyvault-svc", "gateway-svc", "keyvault-maintenance", "keyturn-owner", "keyturn-app")
+_POLICIES = (
+    "keyvault-svc",
+    "gateway-svc",
+    "keyvault-maintenance",
+    "keyturn-owner",
+    "keyturn-owner-mfa",
+    "keyturn-app",
+)
+_OIDC_ROLES = ("owner", "owner-mfa", "app")
+_LIFE = "sys/auth/keyturn-people-mfa/tune"
+TOTP = "the id that the server gave to the TOTP method"
+_TOTP_METHOD = f"identity/mfa/method/totp/{TOTP}"
+_ENFORCEMENT = "identity/mfa/login-enforcement/keyturn-people-mfa"
 _CREATED = {
     "auth/keyturn-approle/role/+": "auth/keyturn-approle/role/gateway-svc",
     "auth/keyturn-kubernetes/role/+": "auth/keyturn-kubernetes/role/gateway-svc",
     "auth/keyturn-jwt/role/+": "auth/keyturn-jwt/role/gateway-svc",
-    "identity/oidc/role/keyturn-owner": "identity/oidc/role/keyturn-owner",
-    "identity/oidc/role/keyturn-app": "identity/oidc/role/keyturn-app",
+    **{f"identity/oidc/role/keyturn-{n}": f"identity/oidc/role/keyturn-{n}" for n in _OIDC_ROLES},
 }
 
 # To be deleted before, after what is to be written.
@@ -52,9 +63,11 @@ DELETED: dict[Grant, list[str]] = {
     **{(path, capability): [path] for path in _MOUNTS for capability in ("update", "sudo")},
     **{(path, "create"): [deleted] for path, deleted in _CREATED.items()},
     ("identity/oidc/key/keyturn", "create"): [
-        *(f"identity/oidc/role/keyturn-{name}" for name in ("owner", "app")),
+        *(f"identity/oidc/role/keyturn-{name}" for name in _OIDC_ROLES),
         "identity/oidc/key/keyturn",
     ],
+    (_ENFORCEMENT, "update"): [_ENFORCEMENT],
+    ("identity/mfa/method/totp", "update"): [_ENFORCEMENT, _TOTP_METHOD],
     ("keyturn-transit/keys/openai", "update"): ["sys/mounts/keyturn-transit"],
     ("keyturn-transit/keys/fingerprint", "update"): ["keyturn-transit/keys/fingerprint"],
     ("keyturn-pki/root/generate/internal", "update"): ["sys/mounts/keyturn-pki"],
@@ -75,6 +88,8 @@ WRITTEN: dict[Grant, Damage] = {
             "bound_issuer": "other",
         }
     },
+    **{(_LIFE, capability): {_LIFE: {"max_lease_ttl": 90}} for capability in ("update", "sudo")},
+    ("identity/mfa/method/totp/+", "update"): {_TOTP_METHOD: {"issuer": "Other"}},
     **{
         ("sys/config/auditing/request-headers/+", capability): {
             "sys/config/auditing/request-headers/X-Keyturn-Key": {"hmac": True}
@@ -115,7 +130,7 @@ WRITTEN: dict[Grant, Damage] = {
         (f"identity/oidc/role/keyturn-{name}", "update"): {
             f"identity/oidc/role/keyturn-{name}": {"key": "keyturn", "template": "{}"}
         }
-        for name in ("owner", "app")
+        for name in _OIDC_ROLES
     },
 }
 

@@ -37,6 +37,7 @@ NEVER_CREATED = {
     "OIDC issuer",
     "other logins",
 }
+TOTP = "the id that the server gave to the TOTP method"
 TRANSIT_KEY = "keyturn-transit/keys/openai"
 
 
@@ -164,16 +165,49 @@ def test_without_an_issuer_nothing_of_oidc_is_looked_at(bootstrap: Bootstrap) ->
             {"key": "keyturn", "template": "{}"},
             "OIDC role keyturn-owner",
         ),
+        (
+            "identity/oidc/role/keyturn-owner-mfa",
+            {"key": "keyturn", "template": "{}"},
+            "OIDC role keyturn-owner-mfa",
+        ),
+        (
+            "sys/auth/keyturn-people-mfa/tune",
+            {"max_lease_ttl": 3600},
+            "auth method keyturn-people-mfa/",
+        ),
+        (f"identity/mfa/method/totp/{TOTP}", {"issuer": "Other"}, "TOTP method keyturn-totp"),
     ],
 )
 def test_drift_is_seen_by_a_dry_run_and_mended_by_a_run(
     repaired: Bootstrap, path: str, damage: dict[str, object], step: str
 ) -> None:
-    repaired.server.client().write_data(path, data=damage)
+    admin = repaired.server.client()
+    [totp] = admin.list("identity/mfa/method/totp")["data"]["keys"]
+    data = json.loads(json.dumps(damage).replace(TOTP, totp))
+    admin.write_data(path.replace(TOTP, totp), data=data)
 
     assert repaired.wrong(dry_run=True) == {step: StepOutcome.DRIFT}
     assert repaired.wrong(dry_run=False) == {step: StepOutcome.CHANGED}
     assert repaired.wrong(dry_run=True) == {}
+
+
+def test_a_lost_enforcement_of_the_second_factor_is_made_again(repaired: Bootstrap) -> None:
+    step = "login enforcement keyturn-people-mfa"
+    repaired.server.client().delete("identity/mfa/login-enforcement/keyturn-people-mfa")
+
+    assert repaired.wrong(dry_run=True) == {step: StepOutcome.DRIFT}
+    assert repaired.wrong(dry_run=False) == {step: StepOutcome.CREATED}
+
+
+def test_an_enforcement_at_another_mount_is_mended(repaired: Bootstrap) -> None:
+    step, admin = "login enforcement keyturn-people-mfa", repaired.server.client()
+    other = admin.read("sys/auth")["data"]["keyturn-people/"]["accessor"]
+    [totp] = admin.list("identity/mfa/method/totp")["data"]["keys"]
+    damage = {"mfa_method_ids": [totp], "auth_method_accessors": [other]}
+    admin.write_data("identity/mfa/login-enforcement/keyturn-people-mfa", data=damage)
+
+    assert repaired.wrong(dry_run=True) == {step: StepOutcome.DRIFT}
+    assert repaired.wrong(dry_run=False) == {step: StepOutcome.CHANGED}
 
 
 def test_changed_options_change_only_what_they_concern(repaired: Bootstrap) -> None:

@@ -12,7 +12,7 @@ from keyturn_cli.client_settings import ClientSettings
 from keyturn_cli.drift_check import AdminAccess, check_drift
 from keyturn_cli.local.layout import Layout
 from keyturn_cli.local.openbao_server import OpenBaoServer
-from keyturn_cli.local.service_settings import VaultPlace, key_service_settings
+from keyturn_cli.local.service_settings import Variant, VaultPlace, key_service_settings
 from keyvault_svc.vault.bootstrap import BootstrapOptions
 from tests.integration.keyvault_svc.login_choices import wrong
 
@@ -24,7 +24,7 @@ DAY_SECONDS = 8 * 3600
 def config(empty_openbao: OpenBaoServer, tmp_path: Path) -> Path:
     file = tmp_path / "settings.toml"
     vault = VaultPlace(empty_openbao.address, empty_openbao.ca_file)
-    file.write_text(key_service_settings(Layout(tmp_path), vault, PORTS))
+    file.write_text(key_service_settings(Layout(tmp_path), vault, PORTS, Variant()))
     return file
 
 

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import weakref
 from datetime import timedelta
+from functools import cached_property
 from typing import Final
 
+from keyvault_svc.domain.asking import GrantAsking
 from keyvault_svc.domain.consent import KeyConsent
+from keyvault_svc.domain.consent_rules import ConsentRules
+from keyvault_svc.domain.consent_text import ConsentText
 from keyvault_svc.domain.custody import KeyCustody
 from keyvault_svc.domain.duplicates import Duplicates
-from keyvault_svc.domain.erasure import OwnerErasure, RetentionPolicy
+from keyvault_svc.domain.erasure import OwnerErasure
 from keyvault_svc.domain.handoff import Handoff
 from keyvault_svc.domain.key_policy import KeyPolicy
 from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_version import VerificationOutcome
 from keyvault_svc.domain.lease import Lease
+from keyvault_svc.domain.limits import Limits
 from keyvault_svc.domain.names import KeyName
+from keyvault_svc.domain.operating import Operating
 from keyvault_svc.domain.person import Person
 from keyvault_svc.domain.ports import AuditTags, QueuedVerification
 from keyvault_svc.domain.records import Records
+from keyvault_svc.domain.retention import RetentionPolicy
 from keyvault_svc.domain.upkeep import Upkeep
 from keyvault_svc.domain.verifying import KeyVerifying
+from keyvault_svc.limits.file_store import FileLimitStore
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.spiffe_id import SpiffeId
+from tests.fakes.breakable_limit_store import BreakableLimitStore
 from tests.fakes.fake_clock import FakeClock
+from tests.fakes.fake_controls_store import FakeControlsStore
 from tests.fakes.fake_fingerprint_index import FakeFingerprintIndex
+from tests.fakes.fake_grant_request_store import FakeGrantRequestStore
 from tests.fakes.fake_handoff_wrapper import FakeHandoffWrapper
 from tests.fakes.fake_key_sealer import FakeKeySealer
 from tests.fakes.fake_key_store import FakeKeyStore
+from tests.fakes.fake_notifier import FakeNotifier
+from tests.fakes.fake_operating_log import FakeOperatingLog
 from tests.fakes.fake_retirement_queue import FakeRetirementQueue
 from tests.fakes.fake_security_log import FakeSecurityLog
 from tests.fakes.fake_vault_line import FakeVaultLine
@@ -43,6 +57,8 @@ OTHER_API_KEY: Final = SecretBytes(b"sk-second-canary-key-012345678")
 THIRD_API_KEY: Final = SecretBytes(b"sk-third-canary-key-0123456789")
 VERIFIED: Final = VerificationOutcome.VERIFIED
 WRONG_KEY: Final = VerificationOutcome.WRONG_KEY
+TEXT: Final = ConsentText("2027-01", "You let an app use your key.")
+NO_LIMITS: Final = Limits()
 NO_PLANS: Final = KeyPolicy(rotate_after=None)
 
 
@@ -55,6 +71,8 @@ class Stage:
         policy: KeyPolicy = NO_PLANS,
         is_always_wrapped: bool = False,
         retention: RetentionPolicy | None = None,
+        rules: ConsentRules | None = None,
+        owner_limits: Limits = NO_LIMITS,
     ) -> None:
         self.clock = FakeClock()
         self.line = FakeVaultLine()
@@ -74,7 +92,16 @@ class Stage:
             self.store, self.duplicates, self.retirements, self.verifications, policy, self.clock
         )
         self.handoff = Handoff(self.wrapper, self.clock, is_always_wrapped=is_always_wrapped)
-        self.verifying = KeyVerifying(self.verifications, self.records, self.handoff, self.clock)
+        self.notifier = FakeNotifier()
+        self.controls = FakeControlsStore(line=self.line)
+        self.verifying = KeyVerifying(
+            self.verifications,
+            self.records,
+            self.controls,
+            self.handoff,
+            self.notifier,
+            self.clock,
+        )
         self.custody = KeyCustody(
             self.store,
             self.sealer,
@@ -84,10 +111,36 @@ class Stage:
             policy,
             self.clock,
         )
-        self.consent = KeyConsent(self.records, self.clock)
+        self.requests = FakeGrantRequestStore(self.line)
+        rules = rules or ConsentRules(TEXT)
+        self.consent = KeyConsent(self.records, self.store, rules, self.notifier, self.clock)
+        self.asking = GrantAsking(self.requests, self.consent, rules, self.notifier, self.clock)
         self.upkeep = Upkeep(self.retirements, self.records, self.clock)
-        self.erasure = OwnerErasure(
-            self.custody, self.store, retention or RetentionPolicy(), self.clock
+        self.operating_log = FakeOperatingLog()
+        self.operating = Operating(
+            self.controls, self.operating_log, self.notifier, owner_limits, self.clock
+        )
+        self.retention = retention or RetentionPolicy()
+
+    @cached_property
+    def limits(self) -> BreakableLimitStore:
+        """The store of limits, a real one; opened when somebody asks, for it has a thread."""
+        store = FileLimitStore(None)
+        # The thread ends with the stage.
+        weakref.finalize(self, store._commits._queue.put, None)
+        return BreakableLimitStore(store)
+
+    @cached_property
+    def erasure(self) -> OwnerErasure:
+        """What owners may ask for by the law of data protection."""
+        return OwnerErasure(
+            self.custody,
+            self.store,
+            self.requests,
+            self.limits,
+            self.operating,
+            self.retention,
+            self.clock,
         )
 
     def stored(self, name: KeyName = KEY) -> KeyRecord:

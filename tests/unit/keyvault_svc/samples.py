@@ -11,6 +11,7 @@ from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.key_version import KeyVersion, SealedKey, Verification, VerificationOutcome
 from keyvault_svc.domain.lease import LeaseRequest
+from keyvault_svc.domain.limits import Limits
 from keyvault_svc.domain.names import KeyName
 from keyvault_svc.domain.usage import Usage, UsageSource
 from svc_runtime.secret_bytes import SecretBytes
@@ -30,10 +31,16 @@ def make_terms(
     endpoints: tuple[str, ...] = ("*",),
     source_cidrs: tuple[str, ...] = (),
     expire_time: datetime | None = None,
+    limits: Limits | None = None,
 ) -> GrantTerms:
     """Return terms that allow everything, but for what is given."""
     return GrantTerms(
-        app, models, endpoints, tuple(ip_network(cidr) for cidr in source_cidrs), expire_time
+        app,
+        models,
+        endpoints,
+        tuple(ip_network(cidr) for cidr in source_cidrs),
+        expire_time,
+        limits=limits or Limits(),
     )
 
 
@@ -91,6 +98,7 @@ def make_request(
     model: str = "gpt-4o",
     source_ip: str = "10.1.2.3",
     app_token: SecretBytes | None = None,
+    output_token_bound: int = 0,
 ) -> LeaseRequest:
     """Return what a gateway asks for."""
     return LeaseRequest(
@@ -103,6 +111,7 @@ def make_request(
         ip_address(source_ip),
         b"\0" * 32,
         100,
+        output_token_bound,
         app_token,
     )
 

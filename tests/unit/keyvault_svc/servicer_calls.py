@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, cast
 
+from keyvault_svc.domain.person import PersonCaller
 from svc_runtime.authentication import ServicerContext
 from svc_runtime.call_context import CallContext, bind_call
 from svc_runtime.caller import Caller
 from tests.unit.keyvault_svc.custody_stage import GATEWAY, REQUEST
 
 CONTEXT: Final = cast("ServicerContext", None)  # these servicers do not look at it
-ALICE: Final = Caller("alice", frozenset({"person"}), groups=["payments"])
+ALICE: Final = PersonCaller("alice", frozenset({"person"}), groups=["payments-admins"])
 A_GATEWAY: Final = Caller(str(GATEWAY), frozenset({"gateway"}))
 
 

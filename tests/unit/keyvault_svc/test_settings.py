@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from keyvault_svc.domain.erasure import RetentionPolicy
 from keyvault_svc.domain.handoff import DEFAULT_LEASE_SECONDS
 from keyvault_svc.domain.key_policy import KeyPolicy
+from keyvault_svc.domain.retention import RetentionPolicy
+from keyvault_svc.domain.roles import RoleRules
 from keyvault_svc.settings import HandoffKind, Settings
 from svc_runtime.settings_models import SettingsError
 
@@ -33,6 +34,8 @@ issuer = "https://vault.example:8200/v1/identity/oidc"
 audience = "keyturn"
 name_claim = "sub"
 jwks_url = "https://vault.example:8200/v1/identity/oidc/.well-known/keys"
+[limits]
+file = "limits.db"
 {sections}
 """
 
@@ -57,6 +60,52 @@ def test_what_is_not_set_has_a_safe_default(tmp_path: Path) -> None:
     assert settings.app_issuers == ()
     assert settings.bootstrap is None
     assert settings.people.groups_claim == "groups"
+
+
+def test_nobody_audits_or_operates_unless_a_group_is_named(tmp_path: Path) -> None:
+    assert _load(tmp_path).people.role_rules() == RoleRules(
+        "{team}-admins", auditor_groups=frozenset(), operator_groups=frozenset()
+    )
+
+
+def test_roles_are_made_by_the_groups_that_are_set(tmp_path: Path) -> None:
+    text = REQUIRED.replace(
+        "[people]",
+        """[people]
+team_admin_group = "Keyturn/{{team}}/Admin"
+auditor_groups = ["audit"]
+operator_groups = ["sre", "on call"]""",
+    )
+    path = tmp_path / "keyvault.toml"
+    path.write_text(text.format(top="", sections=""), encoding="utf-8")
+
+    assert Settings.load(path).people.role_rules() == RoleRules(
+        "Keyturn/{team}/Admin", frozenset({"audit"}), frozenset({"sre", "on call"})
+    )
+
+
+@pytest.mark.parametrize(
+    "group", ["", "admins", "{{team}}-{{team}}", "{{teams}}-admins", "{{team}}-{{x}}", "}}{{team}}"]
+)
+def test_a_group_of_admins_that_does_not_say_of_which_team_is_refused(
+    tmp_path: Path, group: str
+) -> None:
+    text = REQUIRED.replace("[people]", f'[people]\nteam_admin_group = "{group}"')
+    path = tmp_path / "keyvault.toml"
+    path.write_text(text.format(top="", sections=""), encoding="utf-8")
+
+    with pytest.raises(SettingsError, match=r"people\.team_admin_group"):
+        Settings.load(path)
+
+
+@pytest.mark.parametrize("setting", ["auditor_groups", "operator_groups"])
+def test_an_empty_name_is_no_group_of_operators(tmp_path: Path, setting: str) -> None:
+    text = REQUIRED.replace("[people]", f'[people]\n{setting} = [""]')
+    path = tmp_path / "keyvault.toml"
+    path.write_text(text.format(top="", sections=""), encoding="utf-8")
+
+    with pytest.raises(SettingsError, match=setting):
+        Settings.load(path)
 
 
 def test_keys_have_the_rules_of_the_domain_unless_others_are_set(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,11 +15,13 @@ from keyvault_svc.domain.errors import (
     NotTheOwnerError,
     TooManyKeysError,
 )
+from keyvault_svc.domain.key_change import KeyChange
 from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.names import GrantName, KeyName
 from keyvault_svc.domain.person import Person
 from keyvault_svc.domain.ports import QueuedVerification
+from keyvault_svc.domain.roles import RoleRules
 from svc_runtime.service_error import InvalidFieldError
 from tests.fakes.fake_clock import START
 from tests.fakes.fake_key_sealer import fingerprint_of
@@ -28,12 +31,14 @@ from tests.unit.keyvault_svc.custody_stage import (
     REQUEST,
     TAGS,
     TEAM_KEY,
+    TEXT,
     Stage,
 )
 from tests.unit.keyvault_svc.samples import KEY, make_grant, make_record, make_terms
 
-MALLORY = Person("mallory", frozenset({"alice", "payments"}))
+MALLORY = Person("mallory", frozenset({"alice", "alice-admins", "payments"}))
 DAY = timedelta(days=1)
+HIGH = KeyChange(assurance=KeyAssurance.HIGH)
 
 
 def _names(owner: str, count: int) -> list[KeyName]:
@@ -88,7 +93,7 @@ async def test_an_expiry_that_is_not_in_the_future_is_refused(offset: timedelta)
         await stage.custody.create(ALICE, KEY, API_KEY, REQUEST, expire_time=START + offset)
     with pytest.raises(InvalidFieldError) as of_update:
         await stage.custody.update(
-            ALICE, KEY, REQUEST, expire_time=START + offset, sets_expire_time=True
+            ALICE, KEY, KeyChange(START + offset, sets_expire_time=True), REQUEST
         )
 
     assert of_create.value.field == "expire_time"
@@ -184,11 +189,11 @@ async def test_a_plaintext_that_is_in_custody_is_refused_and_nothing_is_noted() 
     assert stage.index.noted == {fingerprint_of(API_KEY): (KEY,)}
 
 
-async def test_a_member_acts_for_the_team() -> None:
+async def test_an_admin_acts_for_the_team() -> None:
     stage = Stage()
-    member = Person("bob", frozenset({"payments"}))
+    admin = Person("bob", frozenset({"payments-admins"}))
 
-    record = await stage.custody.create(member, TEAM_KEY, API_KEY, REQUEST)
+    record = await stage.custody.create(admin, TEAM_KEY, API_KEY, REQUEST)
 
     assert record.creator == "bob"
 
@@ -203,9 +208,11 @@ OPERATIONS: dict[str, Operation] = {
     "verify": lambda s, p, n: s.custody.verify(p, n, REQUEST),
     "disable": lambda s, p, n: s.custody.disable(p, n, REQUEST),
     "enable": lambda s, p, n: s.custody.enable(p, n, REQUEST),
-    "update": lambda s, p, n: s.custody.update(p, n, REQUEST, assurance=KeyAssurance.HIGH),
+    "update": lambda s, p, n: s.custody.update(p, n, HIGH, REQUEST),
     "delete": lambda s, p, n: s.custody.delete(p, n, REQUEST),
-    "create_grant": lambda s, p, n: s.consent.create_grant(p, n, make_terms(), REQUEST),
+    "create_grant": lambda s, p, n: s.consent.create_grant(
+        p, n, make_terms(), TEXT.version, REQUEST
+    ),
     "list_grants": lambda s, p, n: s.consent.list_grants(p, n, REQUEST),
     "revoke_grant": lambda s, p, n: s.consent.revoke_grant(p, GrantName(n, "0" * 16), REQUEST),
     "export": lambda s, p, n: s.erasure.export(p, n.owner, REQUEST),
@@ -233,6 +240,33 @@ async def test_a_user_does_not_act_for_a_team_of_the_same_name(operation: str) -
 
     with pytest.raises(NotTheOwnerError):
         await OPERATIONS[operation](stage, Person("payments"), TEAM_KEY)
+
+
+ALLOWED = {
+    "payments": {"get", "list_keys", "list_grants"},
+    "auditors": {"get", "list_keys", "list_grants"},
+    "sre": {"get", "list_keys", "export", "erase"},
+    "payments-admins": set(OPERATIONS),
+}
+RULES = RoleRules(auditor_groups=frozenset({"auditors"}), operator_groups=frozenset({"sre"}))
+
+
+@pytest.mark.parametrize("group", ALLOWED)
+@pytest.mark.parametrize("operation", OPERATIONS)
+async def test_members_and_standing_roles_may_do_no_more_than_theirs(
+    operation: str, group: str
+) -> None:
+    stage = Stage()
+    person = Person("bob", frozenset({group}), RULES)
+
+    if operation in ALLOWED[group]:
+        with suppress(KeyNotFoundError):
+            await OPERATIONS[operation](stage, person, TEAM_KEY)
+        assert stage.line.requests
+    else:
+        with pytest.raises(NotTheOwnerError):
+            await OPERATIONS[operation](stage, person, TEAM_KEY)
+        assert stage.line.requests == []
 
 
 @pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - OF_AN_OWNER))

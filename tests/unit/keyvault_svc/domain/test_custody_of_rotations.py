@@ -24,6 +24,7 @@ from tests.unit.keyvault_svc.custody_stage import (
     API_KEY,
     OTHER_API_KEY,
     REQUEST,
+    TEXT,
     THIRD_API_KEY,
     WRONG_KEY,
     Stage,
@@ -46,7 +47,7 @@ def _grant(stage: Stage, number: int) -> None:
 async def test_the_old_key_serves_until_the_new_one_is_verified() -> None:
     stage = Stage()
     first = await stage.active()
-    await stage.consent.create_grant(ALICE, KEY, make_terms(), REQUEST)
+    await stage.consent.create_grant(ALICE, KEY, make_terms(), TEXT.version, REQUEST)
 
     rotating = await stage.custody.rotate(ALICE, KEY, OTHER_API_KEY, REQUEST)
     assert rotating.current == first.current

@@ -8,9 +8,11 @@ import pytest
 from keyvault_svc.domain.errors import (
     KeyStateConflictError,
 )
+from keyvault_svc.domain.key_change import KeyChange
 from keyvault_svc.domain.key_policy import KeyPolicy
 from keyvault_svc.domain.key_record import KeyAssurance
 from keyvault_svc.domain.key_state import KeyState
+from keyvault_svc.domain.limits import Limits
 from svc_runtime.service_error import InvalidFieldError
 from tests.fakes.fake_clock import START
 from tests.unit.keyvault_svc.custody_stage import (
@@ -24,6 +26,7 @@ from tests.unit.keyvault_svc.custody_stage import (
 from tests.unit.keyvault_svc.samples import KEY, make_record
 
 DAY = timedelta(days=1)
+NEVER = KeyChange(sets_expire_time=True)
 EU = "https://eu.api.openai.com/v1"
 
 
@@ -60,18 +63,34 @@ async def test_a_key_that_is_switched_on_is_verified_before_it_serves() -> None:
 async def test_an_update_changes_what_it_names_and_nothing_else() -> None:
     stage = Stage(replace(make_record(), expire_time=START + DAY))
 
-    high = await stage.custody.update(ALICE, KEY, REQUEST, assurance=KeyAssurance.HIGH)
-    never = await stage.custody.update(ALICE, KEY, REQUEST, sets_expire_time=True)
+    high = await stage.custody.update(ALICE, KEY, KeyChange(assurance=KeyAssurance.HIGH), REQUEST)
+    never = await stage.custody.update(ALICE, KEY, NEVER, REQUEST)
 
     assert (high.assurance, high.expire_time) == (KeyAssurance.HIGH, START + DAY)
     assert (never.assurance, never.expire_time) == (KeyAssurance.HIGH, None)
     assert never.state is KeyState.ACTIVE
 
 
+async def test_limits_take_the_place_of_those_that_the_key_has() -> None:
+    stage = Stage(make_record())
+
+    await stage.custody.update(
+        ALICE,
+        KEY,
+        KeyChange(limits=lambda _: Limits(concurrent_calls=2, tokens_per_day=9)),
+        REQUEST,
+    )
+    fewer = KeyChange(limits=lambda before: replace(before, tokens_per_day=None))
+    changed = await stage.custody.update(ALICE, KEY, fewer, REQUEST)
+
+    assert changed.limits == stage.stored().limits == Limits(concurrent_calls=2)
+    assert changed.state is KeyState.ACTIVE
+
+
 async def test_a_renewed_key_is_verified_before_it_serves() -> None:
     stage = Stage(replace(make_record(), expire_time=START))
 
-    renewed = await stage.custody.update(ALICE, KEY, REQUEST, sets_expire_time=True)
+    renewed = await stage.custody.update(ALICE, KEY, NEVER, REQUEST)
     assert renewed.state is KeyState.PENDING
     await stage.verify()
 
@@ -84,7 +103,7 @@ async def test_a_key_is_used_where_its_owner_says_and_the_deployment_allows() ->
     created = await stage.custody.create(ALICE, KEY, API_KEY, REQUEST, base_url=EU)
     assert created.base_url == EU
     await stage.verify()
-    moved = await stage.custody.update(ALICE, KEY, REQUEST, base_url="")
+    moved = await stage.custody.update(ALICE, KEY, KeyChange(base_url=""), REQUEST)
     assert (moved.base_url, moved.state) == ("", KeyState.PENDING)
     await stage.verify()
 
@@ -98,7 +117,7 @@ async def test_a_place_that_the_deployment_does_not_allow_is_refused_with_those_
         await stage.custody.create(ALICE, KEY, API_KEY, REQUEST, base_url="https://evil.example")
     stage.store.put(make_record())
     with pytest.raises(InvalidFieldError) as of_update:
-        await stage.custody.update(ALICE, KEY, REQUEST, base_url="https://evil.example")
+        await stage.custody.update(ALICE, KEY, KeyChange(base_url="https://evil.example"), REQUEST)
 
     assert [e.value.field for e in (of_creation, of_update)] == ["base_url", "key.base_url"]
     assert EU in of_update.value.public_message
@@ -114,7 +133,7 @@ async def test_no_owner_brings_a_key_back_that_is_too_old(operation: str) -> Non
         record = await stage.custody.enable(ALICE, KEY, REQUEST)
     else:
         record = await stage.custody.update(
-            ALICE, KEY, REQUEST, sets_expire_time=True, expire_time=START + DAY
+            ALICE, KEY, KeyChange(START + DAY, sets_expire_time=True), REQUEST
         )
 
     assert record == stage.stored()

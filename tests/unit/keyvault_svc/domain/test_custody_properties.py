@@ -10,6 +10,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keyvault_svc.domain.key_change import KeyChange
 from keyvault_svc.domain.key_policy import KeyPolicy
 from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_state import KeyState
@@ -65,9 +66,7 @@ class _World:
     async def renew(self, seconds: int | None) -> None:
         after = None if seconds is None else timedelta(seconds=seconds)
         time = None if after is None else self.stage.clock.now() + after
-        await self.stage.custody.update(
-            ALICE, KEY, REQUEST, expire_time=time, sets_expire_time=True
-        )
+        await self.stage.custody.update(ALICE, KEY, KeyChange(time, sets_expire_time=True), REQUEST)
 
     async def pass_time(self, seconds: int) -> None:
         self.stage.clock.advance(seconds)

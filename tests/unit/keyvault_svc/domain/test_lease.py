@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from keyvault_svc.domain.errors import (
+    AppProofRequiredError,
     EndpointNotGrantedError,
     GrantExpiredError,
     GrantRevokedError,
@@ -19,14 +20,17 @@ from keyvault_svc.domain.errors import (
     KeyRejectedError,
     ModelNotGrantedError,
     NotGrantedError,
+    OwnerNotPresentError,
     SourceNotGrantedError,
+    SuspendedError,
 )
 from keyvault_svc.domain.grant import Grant
 from keyvault_svc.domain.key_state import KeyState
-from keyvault_svc.domain.lease import Lease, LeaseRequest, decide
+from keyvault_svc.domain.lease import Lease, LeaseRequest, Proofs
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import ServiceError
 from tests.fakes.fake_clock import START
+from tests.unit.keyvault_svc.decisions import ALICE, NARROW, decided, stopped_by
 from tests.unit.keyvault_svc.samples import (
     BILLING,
     CIPHERTEXT,
@@ -38,9 +42,7 @@ from tests.unit.keyvault_svc.samples import (
     make_terms,
 )
 
-NARROW = make_terms(
-    models=("gpt-4o",), endpoints=("chat/completions",), source_cidrs=("10.1.0.0/16",)
-)
+STRICT = replace(NARROW, needs_app_proof=True, needs_owner_presence=True)
 REVOKED = make_grant(1, NARROW, revoke_time=START - timedelta(minutes=1))
 EXPIRED = make_grant(1, make_terms(expire_time=START))
 
@@ -56,17 +58,22 @@ def _request(faults: Collection[str]) -> LeaseRequest:
 
 
 def test_a_request_within_the_grant_is_allowed_by_it() -> None:
-    grant = make_grant(1, NARROW)
+    grant = make_grant(1, STRICT)
 
-    assert decide(make_record(grant), _request(()), START) == grant
+    assert decided(make_record(grant), _request(())) == grant
 
 
 # The order is part of the contract: the earliest fault in this list is the one that is told.
 ORDER: list[tuple[str, type[ServiceError]]] = [
     ("app", NotGrantedError),
+    ("suspension", SuspendedError),
+    ("state", KeyDisabledError),
+    ("grant", GrantRevokedError),
+    ("proof", AppProofRequiredError),
     ("source", SourceNotGrantedError),
     ("endpoint", EndpointNotGrantedError),
     ("model", ModelNotGrantedError),
+    ("presence", OwnerNotPresentError),
 ]
 FAULTS = [
     (faults, next(error for fault, error in ORDER if fault in faults))
@@ -79,8 +86,16 @@ FAULTS = [
 def test_the_first_fault_in_order_is_told(
     faults: tuple[str, ...], error: type[ServiceError]
 ) -> None:
+    grant = make_grant(1, STRICT, revoke_time=START if "grant" in faults else None)
+    state = KeyState.DISABLED if "state" in faults else KeyState.ACTIVE
+
     with pytest.raises(ServiceError) as caught:
-        decide(make_record(make_grant(1, NARROW)), _request(faults), START)
+        decided(
+            make_record(grant, state=state),
+            _request(faults),
+            proofs=Proofs("proof" not in faults, None if "presence" in faults else ALICE),
+            controls=stopped_by(None) if "suspension" in faults else None,
+        )
 
     assert type(caught.value) is error
 
@@ -107,7 +122,7 @@ def test_the_state_of_the_key_is_told_before_what_is_wrong_with_the_request(
     record = make_record(grant, state=state)
 
     with pytest.raises(ServiceError) as caught:
-        decide(record, _request(("source", "endpoint", "model")), START)
+        decided(record, _request(("source", "endpoint", "model")))
 
     assert type(caught.value) is REFUSALS[state]
 
@@ -119,7 +134,7 @@ def test_an_app_that_never_held_a_grant_does_not_learn_the_state_of_the_key(
     record = make_record(make_grant(1, make_terms(SEARCH)), state=state)
 
     with pytest.raises(NotGrantedError):
-        decide(record, make_request(), START)
+        decided(record, make_request())
 
 
 @pytest.mark.parametrize(
@@ -140,7 +155,7 @@ def test_how_the_newest_grant_ended_is_told_before_any_other_fault(
     request = _request(("source", "endpoint", "model"))
 
     with pytest.raises(ServiceError) as caught:
-        decide(make_record(*grants), request, START)
+        decided(make_record(*grants), request)
 
     assert type(caught.value) is error
 
@@ -149,16 +164,16 @@ def test_how_the_newest_grant_ended_is_told_before_any_other_fault(
 def test_an_active_grant_counts_beside_an_ended_one(ended: Grant) -> None:
     active = make_grant(2, NARROW)
 
-    assert decide(make_record(ended, active), _request(()), START) == active
+    assert decided(make_record(ended, active), _request(())) == active
 
 
 def test_a_grant_holds_until_the_moment_of_its_expiry() -> None:
     grant = make_grant(1, make_terms(expire_time=START))
     record = make_record(grant)
 
-    assert decide(record, make_request(), START - timedelta(microseconds=1)) == grant
+    assert decided(record, make_request(), START - timedelta(microseconds=1)) == grant
     with pytest.raises(GrantExpiredError):
-        decide(record, make_request(), START)
+        decided(record, make_request())
 
 
 def test_a_lease_shows_neither_its_ciphertext_nor_its_token() -> None:
@@ -172,7 +187,7 @@ def _decision(**changes: Any) -> bool:  # noqa: ANN401 - any field of a request
     request = replace(_request(()), **changes)
     terms = replace(NARROW, endpoints=("*",))
     try:
-        decide(make_record(make_grant(1, terms)), request, START)
+        decided(make_record(make_grant(1, terms)), request)
     except ModelNotGrantedError:
         return False
     return True

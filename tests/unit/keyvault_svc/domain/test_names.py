@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyvault_svc.domain.names import (
-    GRANT_RULE,
     KEY_RULE,
     OWNER_RULE,
     GrantName,
@@ -15,6 +14,7 @@ from keyvault_svc.domain.names import (
 )
 from svc_runtime.service_error import InvalidFieldError
 
+GRANT_RULE = "must be a key's name followed by /grants/<16 hexadecimal digits>"
 GOOD_IDS = ["a", "0", "alice", "a-b", "a_b", "a.b", "a..b", "a--b", "0.0", "a" * 63]
 BAD_IDS = [
     "",

@@ -5,13 +5,16 @@ from datetime import timedelta
 
 import pytest
 
+from keyvault_svc.domain.controls import Controls, Subject, Suspension
 from keyvault_svc.domain.errors import VerificationNotFoundError
 from keyvault_svc.domain.key_record import KeyAssurance
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.key_version import VerificationOutcome
 from keyvault_svc.domain.names import KeyName
+from keyvault_svc.domain.person import Person
 from keyvault_svc.domain.ports import AuditTags
 from keyvault_svc.domain.verifying import retry_pause
+from svc_runtime.vault.errors import VaultUnavailableError
 from tests.unit.keyvault_svc.custody_stage import (
     ALICE,
     API_KEY,
@@ -63,6 +66,44 @@ async def test_where_nothing_is_queued_there_is_nothing_to_claim() -> None:
     stage = Stage()
 
     assert await stage.verifying.claim(GATEWAY, REQUEST) is None
+
+
+@pytest.mark.parametrize("stopped", ["*", "users/alice", str(KEY), str(GATEWAY)])
+async def test_no_key_leaves_custody_to_be_verified_while_its_use_is_suspended(
+    stopped: str,
+) -> None:
+    stage = await _waiting()
+    subject = Subject.parse(stopped, "subject")
+    suspension = Suspension(subject, "drill", "olga", stage.clock.now())
+    stage.controls.stored = Controls({subject: suspension})
+    stage.store.reads.clear()
+
+    assert await stage.verifying.claim(GATEWAY, REQUEST) is None
+    assert stage.store.reads == []
+    stage.controls.stored = Controls()
+    assert (await stage.claim()).key == KEY
+
+
+async def test_the_keys_of_others_are_verified_while_one_is_suspended() -> None:
+    stage = await _waiting()
+    await stage.custody.create(Person("bob"), BOBS, OTHER_API_KEY, REQUEST)
+    subject = Subject(KEY)
+    suspension = Suspension(subject, "drill", "olga", stage.clock.now())
+    stage.controls.stored = Controls({subject: suspension})
+
+    assert (await stage.claim()).key == BOBS
+    assert await stage.verifying.claim(GATEWAY, REQUEST) is None
+
+
+async def test_nothing_is_verified_while_the_controls_cannot_be_read() -> None:
+    stage = await _waiting()
+    stage.line.before("read controls", lambda: stage.line.break_at(1))
+
+    with pytest.raises(VaultUnavailableError):
+        await stage.claim()
+
+    stage.line.mend()
+    assert (await stage.claim()).key == KEY
 
 
 async def test_a_claim_is_one_gateways_for_a_minute() -> None:

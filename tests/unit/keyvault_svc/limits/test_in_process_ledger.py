@@ -5,14 +5,25 @@ from datetime import timedelta
 
 import pytest
 
-from keyvault_svc.domain.lease import Lease, LeaseOutcome, LeaseSettlement
-from keyvault_svc.domain.usage import Usage, UsageSource
+from keyvault_svc.domain.lease import Lease
+from keyvault_svc.domain.names import GrantName, KeyName
+from keyvault_svc.domain.settlement import LeaseOutcome, LeaseSettlement
+from keyvault_svc.domain.usage import Usage
 from keyvault_svc.limits import in_process_ledger
 from keyvault_svc.limits.in_process_ledger import InProcessLedger
 from tests.fakes.fake_clock import START, FakeClock
-from tests.unit.keyvault_svc.samples import BILLING, CIPHERTEXT, KEY, RESERVATION, make_request
+from tests.unit.keyvault_svc.samples import (
+    BILLING,
+    CIPHERTEXT,
+    KEY,
+    RESERVATION,
+    SEARCH,
+    make_request,
+)
 
 WITHIN = 60
+GRANT = GrantName(KEY, "1" * 16)
+BOUND = Usage(RESERVATION.input_tokens)
 
 
 def _lease(number: int) -> Lease:
@@ -20,8 +31,11 @@ def _lease(number: int) -> Lease:
 
 
 def _settlement(number: int, outcome: LeaseOutcome = LeaseOutcome.SERVED) -> LeaseSettlement:
-    grant = f"{KEY}/grants/{'1' * 16}"
-    return LeaseSettlement(f"{number:032x}", "request-0001", str(KEY), grant, str(BILLING), outcome)
+    return LeaseSettlement(f"{number:032x}", "request-0001", GRANT, str(BILLING), outcome)
+
+
+def _due(ledger: InProcessLedger, clock: FakeClock) -> list[str]:
+    return [due.lease_id for due in ledger.due(clock.now())]
 
 
 @pytest.fixture
@@ -35,7 +49,7 @@ def ledger(clock: FakeClock) -> InProcessLedger:
 
 
 def test_a_lease_is_settled_once(ledger: InProcessLedger) -> None:
-    ledger.open(_lease(1), make_request())
+    ledger.open(_lease(1), make_request(), BOUND)
 
     assert ledger.settle(_settlement(1))
     assert not ledger.settle(_settlement(1, LeaseOutcome.CANCELLED))
@@ -46,54 +60,77 @@ def test_a_lease_of_another_replica_is_settled_once_here(ledger: InProcessLedger
     assert not ledger.settle(_settlement(7))
 
 
-def test_a_settled_lease_does_not_expire(clock: FakeClock, ledger: InProcessLedger) -> None:
-    ledger.open(_lease(1), make_request())
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"app": str(SEARCH)},
+        {"grant_name": GrantName(KEY, "2" * 16)},
+        {"grant_name": GrantName(KeyName(KEY.owner, "another"), "1" * 16)},
+    ],
+    ids=["app", "grant", "key"],
+)
+def test_a_lease_is_settled_for_what_it_was_given_for_only(
+    ledger: InProcessLedger, change: dict[str, object]
+) -> None:
+    ledger.open(_lease(1), make_request(), BOUND)
+
+    assert ledger.settle(replace(_settlement(1), **change)) is None  # type: ignore[arg-type]  # any field
+
+    assert ledger.settle(_settlement(1)) is not None
+
+
+def test_a_settled_lease_does_not_come_due(clock: FakeClock, ledger: InProcessLedger) -> None:
+    ledger.open(_lease(1), make_request(), BOUND)
     ledger.settle(_settlement(1))
     clock.advance(WITHIN)
 
-    assert ledger.expire(clock.now()) == []
+    assert ledger.due(clock.now()) == []
 
 
-def test_a_lease_expires_unsettled_at_the_moment_of_its_time(
+def test_a_lease_comes_due_unsettled_at_the_moment_of_its_time(
     clock: FakeClock, ledger: InProcessLedger
 ) -> None:
-    ledger.open(_lease(1), make_request())
+    ledger.open(_lease(1), make_request(), BOUND)
     clock.advance(WITHIN - 0.001)
-    assert ledger.expire(clock.now()) == []
+    assert ledger.due(clock.now()) == []
     clock.advance(0.001)
 
-    assert ledger.expire(clock.now()) == [
+    assert ledger.due(clock.now()) == [
         replace(_settlement(1, LeaseOutcome.UNSETTLED), usage=RESERVATION)
     ]
 
 
-def test_a_lease_expires_once(clock: FakeClock, ledger: InProcessLedger) -> None:
-    ledger.open(_lease(1), make_request())
+def test_a_lease_is_due_until_it_is_settled(clock: FakeClock, ledger: InProcessLedger) -> None:
+    ledger.open(_lease(1), make_request(), BOUND)
     clock.advance(WITHIN)
-    ledger.expire(clock.now())
+    (due,) = ledger.due(clock.now())
+    assert ledger.due(clock.now()) == [due]
 
-    assert ledger.expire(clock.now()) == []
+    assert ledger.settle(due) == due
+
+    assert ledger.due(clock.now()) == []
 
 
-def test_a_settlement_after_the_expiry_is_a_repetition(
-    clock: FakeClock, ledger: InProcessLedger
-) -> None:
-    ledger.open(_lease(1), make_request())
+def test_a_settlement_after_that_is_a_repetition(clock: FakeClock, ledger: InProcessLedger) -> None:
+    ledger.open(_lease(1), make_request(), BOUND)
     clock.advance(WITHIN)
-    ledger.expire(clock.now())
+    for due in ledger.due(clock.now()):
+        ledger.settle(due)
 
     assert not ledger.settle(_settlement(1))
 
 
-def test_only_the_leases_whose_time_is_up_expire(clock: FakeClock, ledger: InProcessLedger) -> None:
-    ledger.open(_lease(1), make_request())
-    ledger.open(_lease(2), make_request())
+def test_only_the_leases_whose_time_is_up_are_due(
+    clock: FakeClock, ledger: InProcessLedger
+) -> None:
+    ledger.open(_lease(1), make_request(), BOUND)
+    ledger.open(_lease(2), make_request(), BOUND)
     clock.advance(1)
-    ledger.open(_lease(3), make_request())
+    ledger.open(_lease(3), make_request(), BOUND)
     ledger.settle(_settlement(1))
     clock.advance(WITHIN - 1)
 
-    assert [settled.lease_id for settled in ledger.expire(clock.now())] == [_lease(2).lease_id]
+    assert _due(ledger, clock) == [_lease(2).lease_id]
 
 
 def test_the_oldest_settlement_is_forgotten_when_memory_is_full(
@@ -108,36 +145,11 @@ def test_the_oldest_settlement_is_forgotten_when_memory_is_full(
     assert ledger.settle(_settlement(1))
 
 
-REPORTED = Usage(5, 6, model="gpt-4o-2024", source=UsageSource.REPORTED)
-
-
-@pytest.mark.parametrize(
-    ("outcome", "status", "reported", "settled"),
-    [
-        (LeaseOutcome.SERVED, 200, REPORTED, REPORTED),
-        (LeaseOutcome.SERVED, 200, Usage(), Usage(model="gpt-4o")),
-        (LeaseOutcome.CANCELLED, 200, REPORTED, REPORTED),
-        (LeaseOutcome.CANCELLED, 200, Usage(), RESERVATION),
-        (LeaseOutcome.CANCELLED, 0, Usage(), RESERVATION),
-        (LeaseOutcome.UPSTREAM_FAILED, 200, Usage(), RESERVATION),
-        (LeaseOutcome.UPSTREAM_FAILED, 0, Usage(), Usage(model="gpt-4o")),
-        (LeaseOutcome.KEY_REJECTED, 401, Usage(), Usage(model="gpt-4o")),
-        (LeaseOutcome.UNUSED, 0, Usage(), Usage(model="gpt-4o")),
-    ],
-    ids=range(9),
-)
-def test_a_request_that_broke_off_untold_stands_at_its_reservation(
-    ledger: InProcessLedger, outcome: LeaseOutcome, status: int, reported: Usage, settled: Usage
+def test_what_a_gateway_does_not_know_is_what_the_lease_was_given_for(
+    ledger: InProcessLedger,
 ) -> None:
-    ledger.open(_lease(1), make_request())
-    settlement = replace(_settlement(1, outcome), usage=reported, http_status=status)
+    ledger.open(_lease(1), make_request(), BOUND)
 
-    assert ledger.settle(settlement) == replace(settlement, usage=settled)
+    settled = ledger.settle(_settlement(1, LeaseOutcome.CANCELLED))
 
-
-def test_what_was_seen_of_a_stream_counts_before_the_reservation(ledger: InProcessLedger) -> None:
-    ledger.open(_lease(1), make_request())
-    seen = Usage(output_tokens=9, model="gpt-4o", source=UsageSource.SEEN)
-    settlement = replace(_settlement(1, LeaseOutcome.CANCELLED), usage=seen, http_status=200)
-
-    assert ledger.settle(settlement) == settlement
+    assert settled == replace(_settlement(1, LeaseOutcome.CANCELLED), usage=RESERVATION)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from datetime import UTC, timedelta
+from decimal import Decimal
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from keyturn.keyvault.v1 import grant_pb2 as grant_pb
-from keyvault_svc.rpc.grant_messages import grant_message, grant_terms
+from keyvault_svc.domain.grant import GrantTerms
+from keyvault_svc.domain.limits import Limits
+from keyvault_svc.rpc.grant_messages import change_of_terms, grant_message, grant_terms
 from svc_runtime.service_error import InvalidFieldError
 from tests.fakes.fake_clock import START
 from tests.unit.keyvault_svc.samples import BILLING, KEY, make_grant, make_terms
@@ -62,3 +66,48 @@ def test_a_time_that_cannot_be_is_refused_by_its_field() -> None:
         grant_terms(message)
 
     assert caught.value.field == "grant.expire_time"
+
+
+def test_a_change_replaces_what_the_mask_names_and_nothing_else() -> None:
+    old = make_terms(models=("gpt-4o",), source_cidrs=("10.0.0.0/8",), expire_time=START)
+    old = replace(old, limits=Limits(concurrent_calls=3, tokens_per_day=5))
+    message = grant_pb.Grant(models=["o1"], endpoints=["never"], needs_app_proof=True)
+    message.limits.usd_per_day = "5"
+
+    change = change_of_terms(
+        message, ["models", "expire_time", "limits.usd_per_day", "limits.tokens_per_day"]
+    )
+
+    assert change(old) == replace(
+        old,
+        models=("o1",),
+        expire_time=None,
+        limits=Limits(concurrent_calls=3, usd_per_day=Decimal(5)),
+    )
+
+
+def test_every_term_but_the_app_can_be_changed() -> None:
+    names = {field.name for field in fields(GrantTerms)} - {"app"}
+    message = grant_pb.Grant(models=["*"], endpoints=["*"])
+    message.limits.concurrent_calls = 1
+
+    change = change_of_terms(message, names)
+
+    assert change(make_terms(models=("o1",))).limits == Limits(concurrent_calls=1)
+
+
+@pytest.mark.parametrize(
+    "paths", [[], ["app"], ["name"], ["models", "creator"], ["limits.bananas"], ["*"]], ids=str
+)
+def test_a_mask_that_names_nothing_or_what_cannot_change_is_refused(paths: list[str]) -> None:
+    with pytest.raises(InvalidFieldError) as caught:
+        change_of_terms(grant_pb.Grant(models=["*"]), paths)
+
+    assert caught.value.field == "update_mask"
+
+
+def test_a_changed_term_keeps_its_rule() -> None:
+    with pytest.raises(InvalidFieldError) as caught:
+        change_of_terms(grant_pb.Grant(), ["models"])
+
+    assert caught.value.field == "grant.models"

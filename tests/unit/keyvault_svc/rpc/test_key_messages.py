@@ -15,7 +15,7 @@ from keyvault_svc.domain.key_policy import KeyPolicy
 from keyvault_svc.domain.key_record import KeyAssurance
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.key_version import Verification, VerificationOutcome
-from keyvault_svc.domain.person import Person
+from keyvault_svc.domain.person import Person, PersonCaller
 from keyvault_svc.rpc import key_messages
 from keyvault_svc.rpc.key_messages import (
     assurance_of,
@@ -75,13 +75,17 @@ def test_a_refused_api_key_is_taken_out_of_the_message_too(
 
 
 def test_the_calling_person_is_the_verified_caller(call: CallContext) -> None:
-    call.caller = Caller("alice", frozenset({"person"}), groups=["payments"])
+    call.caller = PersonCaller("alice", frozenset({"person"}), groups=["payments"])
 
     assert calling_person() == Person("alice", frozenset({"payments"}))
 
 
-@pytest.mark.usefixtures("call")
-def test_without_a_verified_caller_there_is_no_person() -> None:
+@pytest.mark.parametrize("caller", [None, Caller("alice", frozenset({"person"}))])
+def test_without_a_verified_person_there_is_no_person(
+    call: CallContext, caller: Caller | None
+) -> None:
+    call.caller = caller
+
     with pytest.raises(CallerUnverifiedError):
         calling_person()
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_service_pb2 as key_service_pb
+from keyturn.keyvault.v1 import limits_pb2 as limits_pb
 from keyvault_svc.domain.key_record import KeyAssurance
+from keyvault_svc.domain.limits import Limits
 from keyvault_svc.rpc.key_servicer import KeyServicer
 from keyvault_svc.rpc.times import timestamp
 from svc_runtime.service_error import InvalidFieldError
@@ -74,7 +77,9 @@ async def test_an_expiry_that_the_mask_names_and_the_key_lacks_is_taken_off() ->
     assert not answer.key.HasField("expire_time")
 
 
-@pytest.mark.parametrize("paths", [[], ["state"], ["expire_time", "creator"], ["*"]])
+@pytest.mark.parametrize(
+    "paths", [[], ["state"], ["expire_time", "creator"], ["*"], ["limits.usd"]]
+)
 async def test_a_mask_of_anything_else_is_refused(paths: list[str]) -> None:
     request = key_service_pb.UpdateKeyRequest(
         key=key_pb.Key(name=str(KEY)), update_mask=FieldMask(paths=paths)
@@ -84,6 +89,45 @@ async def test_a_mask_of_anything_else_is_refused(paths: list[str]) -> None:
         await _servicer(Stage(make_record())).UpdateKey(request, CONTEXT)
 
     assert caught.value.field == "update_mask"
+
+
+async def test_a_single_limit_is_changed_and_the_others_stay() -> None:
+    stage = Stage(make_record().limited(Limits(concurrent_calls=2, tokens_per_day=9)))
+    key = key_pb.Key(name=str(KEY), limits=limits_pb.Limits(usd_per_month="50"))
+    paths = ["limits.usd_per_month", "limits.tokens_per_day"]
+    request = key_service_pb.UpdateKeyRequest(key=key, update_mask=FieldMask(paths=paths))
+
+    with call_by(ALICE):
+        answer = await _servicer(stage).UpdateKey(request, CONTEXT)
+
+    assert stage.stored().limits == Limits(concurrent_calls=2, usd_per_month=Decimal(50))
+    assert answer.key.limits == limits_pb.Limits(concurrent_calls=2, usd_per_month="50")
+
+
+@pytest.mark.parametrize("limits", [None, limits_pb.Limits(requests_per_minute=7)])
+async def test_limits_as_a_whole_take_the_place_of_all(limits: limits_pb.Limits | None) -> None:
+    stage = Stage(make_record().limited(Limits(concurrent_calls=2, tokens_per_day=9)))
+    key = key_pb.Key(name=str(KEY), limits=limits)
+    request = key_service_pb.UpdateKeyRequest(key=key, update_mask=FieldMask(paths=["limits"]))
+
+    with call_by(ALICE):
+        answer = await _servicer(stage).UpdateKey(request, CONTEXT)
+
+    assert stage.stored().limits == (Limits(requests_per_minute=7) if limits else Limits())
+    assert answer.key.HasField("limits") == (limits is not None)
+
+
+async def test_a_limit_that_breaks_its_rule_is_refused_by_its_name() -> None:
+    stage = Stage(make_record())
+    key = key_pb.Key(name=str(KEY), limits=limits_pb.Limits(usd_per_day="-1"))
+    request = key_service_pb.UpdateKeyRequest(
+        key=key, update_mask=FieldMask(paths=["limits.usd_per_day"])
+    )
+
+    with call_by(ALICE), pytest.raises(InvalidFieldError) as caught:
+        await _servicer(stage).UpdateKey(request, CONTEXT)
+
+    assert caught.value.field == "key.limits.usd_per_day"
 
 
 async def test_a_deletion_is_answered_by_its_proof() -> None:

@@ -2,22 +2,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
+from ipaddress import ip_address
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
 from keyturn.keyvault.v1.lease_pb2 import Lease as Message
-from keyvault_svc.domain.lease import Lease, LeaseOutcome, LeaseSettlement
-from keyvault_svc.domain.usage import Usage, UsageSource
+from keyturn.keyvault.v1.lease_pb2 import Remaining as RemainingMessage
+from keyvault_svc.domain.lease import Lease, LeaseRequest, Remaining
 from keyvault_svc.rpc.lease_messages import (
     MAX_MORE_MODELS,
-    MAX_SETTLEMENTS,
     lease_id_of,
     lease_message,
     lease_request,
-    settlements,
 )
 from svc_runtime.call_context import CallContext, bind_call
 from svc_runtime.secret_bytes import SecretBytes
@@ -48,21 +48,9 @@ def _acquire(**changes: object) -> lease_pb.AcquireLeaseRequest:
         "model": "gpt-4o",
         "source_ip": "10.1.2.3",
         "body_sha256": b"\0" * 32,
-        "token_bound": 100,
+        "input_token_bound": 100,
     }
     return lease_pb.AcquireLeaseRequest(**{**fields, **changes})  # type: ignore[arg-type]  # fields chosen at run time
-
-
-def _settled(**changes: object) -> lease_pb.LeaseSettlement:
-    fields: dict[str, object] = {
-        "lease_id": "0" * 32,
-        "request_id": "request-0001",
-        "key": str(KEY),
-        "grant": GRANT,
-        "app": str(BILLING),
-        "outcome": lease_pb.LEASE_OUTCOME_SERVED,
-    }
-    return lease_pb.LeaseSettlement(**{**fields, **changes})  # type: ignore[arg-type]  # fields chosen at run time
 
 
 def _timestamp(time: datetime) -> Timestamp:
@@ -81,7 +69,54 @@ def test_a_lease_request_is_read_whole() -> None:
 
 @pytest.mark.usefixtures("call")
 def test_an_app_without_a_token_has_none() -> None:
-    assert lease_request(_acquire()).app_token is None
+    request = lease_request(_acquire())
+
+    assert (request.app_token, request.owner_token) == (None, None)
+
+
+@pytest.mark.usefixtures("call")
+def test_everything_that_a_gateway_may_say_is_read() -> None:
+    message = _acquire(
+        method="WEBSOCKET",
+        body_sha256=b"",
+        output_token_bound=7,
+        owner_token=b"header.canary-owner.signature",
+        answer_count=3,
+        runs_tools=True,
+        more_models=["o1"],
+    )
+
+    assert lease_request(message) == LeaseRequest(
+        "request-0001",
+        KEY,
+        BILLING,
+        "WEBSOCKET",
+        "chat/completions",
+        "gpt-4o",
+        ip_address("10.1.2.3"),
+        b"",
+        100,
+        7,
+        None,
+        ("o1",),
+        SecretBytes(b"header.canary-owner.signature"),
+        3,
+        runs_tools=True,
+    )
+    assert message.owner_token == b""
+
+
+@pytest.mark.parametrize(("said", "count"), [(0, 1), (1, 1), (1_000_000, 1_000_000)])
+@pytest.mark.usefixtures("call")
+def test_a_request_asks_for_one_answer_unless_it_says_more(said: int, count: int) -> None:
+    assert lease_request(_acquire(answer_count=said)).answer_count == count
+
+
+@pytest.mark.usefixtures("call")
+def test_a_bound_may_be_as_large_as_a_limit() -> None:
+    request = lease_request(_acquire(input_token_bound=10**12, output_token_bound=10**12))
+
+    assert (request.input_token_bound, request.output_token_bound) == (10**12, 10**12)
 
 
 @pytest.mark.usefixtures("call")
@@ -93,6 +128,10 @@ def test_a_request_may_name_no_model() -> None:
     ("changes", "field"),
     [
         ({"app_token": b"x" * (16 * 1024 + 1)}, "app_token"),
+        ({"owner_token": b"x" * (16 * 1024 + 1)}, "owner_token"),
+        ({"input_token_bound": 10**12 + 1}, "input_token_bound"),
+        ({"output_token_bound": 10**12 + 1}, "output_token_bound"),
+        ({"answer_count": 1_000_001}, "answer_count"),
         ({"method": ""}, "method"),
         ({"method": "get"}, "method"),
         ({"method": "M" * 17}, "method"),
@@ -122,13 +161,15 @@ def test_a_request_may_name_no_model() -> None:
 def test_a_lease_request_that_breaks_a_rule_is_refused_by_its_field(
     changes: dict[str, object], field: str
 ) -> None:
-    message = _acquire(**{"app_token": b"header.canary.signature", **changes})
+    tokens = dict.fromkeys(("app_token", "owner_token"), b"header.canary.signature")
+    message = _acquire(**{**tokens, **changes})
 
     with pytest.raises(InvalidFieldError) as caught:
         lease_request(message)
 
     assert caught.value.field == field
     assert message.app_token == b""
+    assert message.owner_token == b""
 
 
 @pytest.mark.parametrize("source_ip", ["10.1.2.3", "::1", "2001:db8::1"])
@@ -199,121 +240,24 @@ def test_a_lease_says_where_and_for_whose_account_the_key_may_be_used() -> None:
     assert (message.base_url, message.may_choose_account) == ("https://eu.example/v1", True)
 
 
-USAGE = {
-    "input_tokens": 2**63,
-    "output_tokens": 7,
-    "cached_input_tokens": 3,
-    "reasoning_tokens": 4,
-    "audio_seconds": 1.5,
-    "images": 2,
-    "model": "gpt-4o",
-    "subject": "chatcmpl-1",
-}
-
-
 @pytest.mark.parametrize(
-    ("changes", "field"),
+    ("remaining", "message"),
     [
-        ({"source": 99}, "source"),
-        ({"audio_seconds": -1.0}, "audio_seconds"),
-        ({"audio_seconds": float("inf")}, "audio_seconds"),
-        ({"audio_seconds": float("nan")}, "audio_seconds"),
-        ({"model": "é"}, "model"),
-        ({"subject": "x" * 257}, "subject"),
+        (Remaining(requests=0), RemainingMessage(requests=0)),
+        (Remaining(tokens=7, micro_usd=0), RemainingMessage(tokens=7, micro_usd=0)),
     ],
-    ids=itertools.count(),
 )
-def test_a_usage_that_breaks_a_rule_is_refused_by_its_field(
-    changes: dict[str, object], field: str
+def test_a_lease_says_what_is_left_and_of_no_limit_nothing(
+    remaining: Remaining, message: RemainingMessage
 ) -> None:
-    usage = lease_pb.Usage(**{**USAGE, **changes})  # type: ignore[arg-type]  # fields chosen at run time
-    with pytest.raises(InvalidFieldError) as caught:
-        settlements([_settled(usage=usage)])
+    lease = Lease("0" * 32, KEY, 3, "1" * 16, START, CIPHERTEXT, remaining=remaining)
 
-    assert caught.value.field == f"settlements.usage.{field}"
-
-
-@pytest.mark.parametrize("source", lease_pb.UsageSource.values())
-def test_every_source_of_the_contract_has_its_own_word(source: int) -> None:
-    usage = lease_pb.Usage(source=lease_pb.UsageSource.ValueType(source))
-    (settled,) = settlements([_settled(usage=usage)])
-
-    name = lease_pb.UsageSource.Name(lease_pb.UsageSource.ValueType(source))
-    word = name.removeprefix("USAGE_SOURCE_").replace("UNSPECIFIED", "NONE")
-    assert settled.usage.source.name == word
+    assert lease_message(lease).remaining == message
+    assert not lease_message(replace(lease, remaining=Remaining())).HasField("remaining")
 
 
-def test_a_settlement_is_read_whole() -> None:
-    message = _settled(
-        usage=lease_pb.Usage(**USAGE, source=lease_pb.USAGE_SOURCE_REPORTED),  # type: ignore[arg-type]  # of several types
-        http_status=200,
-        openai_request_id="req_1",
-        body_sha256=b"\1" * 32,
-    )
+@pytest.mark.usefixtures("call")
+def test_an_ipv4_caller_of_a_dual_listener_has_an_ipv4_address() -> None:
+    request = lease_request(_acquire(source_ip="::ffff:192.0.2.7"))
 
-    assert settlements([message]) == [
-        LeaseSettlement(
-            "0" * 32,
-            "request-0001",
-            str(KEY),
-            GRANT,
-            str(BILLING),
-            LeaseOutcome.SERVED,
-            Usage(2**63, 7, 3, 4, 1.5, 2, "gpt-4o", "chatcmpl-1", UsageSource.REPORTED),
-            200,
-            "req_1",
-            b"\1" * 32,
-        )
-    ]
-
-
-SENT_OUTCOMES = sorted(set(lease_pb.LeaseOutcome.values()) - {lease_pb.LEASE_OUTCOME_UNSPECIFIED})
-
-
-@pytest.mark.parametrize("outcome", SENT_OUTCOMES)
-def test_every_outcome_of_the_contract_has_its_own_word(outcome: int) -> None:
-    (settled,) = settlements([_settled(outcome=outcome)])
-
-    name = lease_pb.LeaseOutcome.Name(lease_pb.LeaseOutcome.ValueType(outcome))
-    assert name == f"LEASE_OUTCOME_{settled.outcome.name}"
-
-
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"lease_id": ""}, "settlements.lease_id"),
-        ({"lease_id": "0" * 31}, "settlements.lease_id"),
-        ({"lease_id": "0" * 33}, "settlements.lease_id"),
-        ({"lease_id": "A" * 32}, "settlements.lease_id"),
-        ({"lease_id": "\u0661" * 32}, "settlements.lease_id"),
-        ({"outcome": 0}, "settlements.outcome"),
-        ({"outcome": 99}, "settlements.outcome"),
-        ({"request_id": "a" * 257}, "settlements.request_id"),
-        ({"request_id": "a\nb"}, "settlements.request_id"),
-        ({"key": "alice"}, "settlements.key"),
-        ({"grant": str(KEY)}, "settlements.grant"),
-        ({"grant": f"users/bob/keys/openai/grants/{'0' * 16}"}, "settlements.grant"),
-        ({"app": "billing"}, "settlements.app"),
-        ({"openai_request_id": "é"}, "settlements.openai_request_id"),
-    ],
-    ids=itertools.count(),
-)
-def test_a_settlement_that_breaks_a_rule_is_refused_by_its_field(
-    changes: dict[str, object], field: str
-) -> None:
-    with pytest.raises(InvalidFieldError) as caught:
-        settlements([_settled(), _settled(**changes)])
-
-    assert caught.value.field == field
-
-
-@pytest.mark.parametrize("count", [0, MAX_SETTLEMENTS + 1])
-def test_a_batch_has_1_to_1000_settlements(count: int) -> None:
-    with pytest.raises(InvalidFieldError) as caught:
-        settlements([_settled()] * count)
-
-    assert caught.value.field == "settlements"
-
-
-def test_a_full_batch_is_accepted() -> None:
-    assert len(settlements([_settled()] * MAX_SETTLEMENTS)) == MAX_SETTLEMENTS
+    assert request.source_ip == ip_address("192.0.2.7")

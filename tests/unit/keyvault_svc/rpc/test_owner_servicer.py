@@ -4,9 +4,16 @@ from datetime import timedelta
 
 import pytest
 
+from keyturn.keyvault.v1 import limits_pb2 as limits_pb
 from keyturn.keyvault.v1 import owner_service_pb2 as owner_pb
-from keyvault_svc.domain.erasure import RetentionPolicy
+from keyvault_svc.domain.controls import Controls, Subject, Suspension
 from keyvault_svc.domain.errors import NotTheOwnerError
+from keyvault_svc.domain.grant_requests import GrantRequest, GrantRequests
+from keyvault_svc.domain.limit_store import Reservation, Taken, UsageRow
+from keyvault_svc.domain.limits import Amounts, Limits
+from keyvault_svc.domain.person import PersonCaller
+from keyvault_svc.domain.retention import RetentionPolicy
+from keyvault_svc.domain.roles import RoleRules
 from keyvault_svc.rpc.owner_servicer import OwnerServicer
 from keyvault_svc.rpc.times import timestamp
 from svc_runtime.service_error import InvalidFieldError
@@ -16,6 +23,12 @@ from tests.unit.keyvault_svc.samples import KEY, SEARCH, make_grant, make_record
 from tests.unit.keyvault_svc.servicer_calls import ALICE, CONTEXT, call_by
 
 DAY = timedelta(days=1)
+OLGA = PersonCaller(
+    name="olga",
+    roles=frozenset({"person"}),
+    groups=frozenset({"sre"}),
+    rules=RoleRules(operator_groups=frozenset({"sre"})),
+)
 
 
 def _stage() -> Stage:
@@ -44,6 +57,29 @@ async def test_an_export_holds_keys_and_all_grants_and_no_secret() -> None:
     assert call.fields["owner"] == "users/alice"
 
 
+async def test_an_export_holds_requests_limits_and_suspensions_but_not_why() -> None:
+    stage = _stage()
+    asked = GrantRequest("0" * 16, KEY, make_terms(), "Rechnungen", "dev", START)
+    stage.requests.stored[KEY.owner] = GrantRequests(KEY.owner, (asked,))
+    subject = Subject(KEY)
+    suspension = Suspension(subject, "canary reason", "olga", START)
+    limits = Limits(tokens_per_day=5)
+    stage.controls.stored = Controls({subject: suspension}, {KEY.owner: limits})
+
+    with call_by(ALICE):
+        answer = await _servicer(stage).ExportOwner(
+            owner_pb.ExportOwnerRequest(name="users/alice"), CONTEXT
+        )
+
+    (request,) = answer.grant_requests
+    assert (request.requester, request.reason) == ("dev", "Rechnungen")
+    assert answer.limits == limits_pb.Limits(tokens_per_day=5)
+    assert list(answer.suspensions) == [
+        owner_pb.ExportedSuspension(subject=str(KEY), create_time=timestamp(START))
+    ]
+    assert "canary" not in str(answer)
+
+
 async def test_export_and_erasure_tell_what_is_kept_elsewhere() -> None:
     servicer = _servicer(_stage())
 
@@ -53,7 +89,8 @@ async def test_export_and_erasure_tell_what_is_kept_elsewhere() -> None:
         )
         erased = await servicer.EraseOwner(owner_pb.EraseOwnerRequest(name="users/alice"), CONTEXT)
 
-    assert list(exported.retention_notices) == list(erased.retention_notices)
+    elsewhere = [n for n in exported.retention_notices if n.place != "limit_store"]
+    assert elsewhere == list(erased.retention_notices)
     notices = {notice.place: notice for notice in erased.retention_notices}
     assert notices["vault_backups"].retention.ToTimedelta() == 30 * DAY
     assert notices["vault_backups"].gone_time == timestamp(START + 30 * DAY)
@@ -72,6 +109,24 @@ async def test_an_erasure_is_answered_by_its_proofs() -> None:
     assert [proof.key for proof in answer.proofs] == [str(KEY)]
     assert call.fields["count"] == 1
     assert stage.store.versions == {}
+
+
+async def test_an_erasure_says_what_else_went() -> None:
+    stage = _stage()
+    subject = Subject(KEY)
+    suspension = Suspension(subject, "drill", "olga", START)
+    stage.controls.stored = Controls({subject: suspension}, {KEY.owner: Limits()})
+    row = UsageRow(START.date(), "openai", "0" * 16, "spiffe://t/app", "", "", 1, 1, 1, 0, 0)
+    await stage.limits.reserve(Reservation("1", KEY.owner, (), Amounts(), START + DAY), START)
+    await stage.limits.settle(Taken("1", KEY.owner, Amounts(), row), START)
+
+    with call_by(OLGA):
+        answer = await _servicer(stage).EraseOwner(
+            owner_pb.EraseOwnerRequest(name="users/alice"), CONTEXT
+        )
+
+    assert answer.forgotten_entry_count > 0
+    assert (answer.ended_suspension_count, answer.has_ended_limits) == (1, True)
 
 
 async def test_nobody_erases_anybody_else() -> None:

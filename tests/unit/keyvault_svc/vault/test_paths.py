@@ -8,6 +8,7 @@ import pytest
 from keyvault_svc.domain.names import KeyName, OwnerName
 from keyvault_svc.vault.paths import (
     fingerprint_path,
+    grant_requests_path,
     owner_path,
     record_path,
     retirement_due_seconds,
@@ -35,6 +36,16 @@ def test_an_owners_records_lie_in_one_folder(owner: str) -> None:
 @pytest.mark.parametrize("fingerprint", ["vault:v1:a/../b+c=", "", "../../users/alice/keys/x"])
 def test_a_fingerprint_leads_nowhere_but_to_its_own_place(fingerprint: str) -> None:
     assert re.fullmatch(r"fingerprints/[0-9a-f]{64}", fingerprint_path(fingerprint))
+
+
+def test_the_place_of_requests_says_nothing_of_the_owner() -> None:
+    paths = {
+        grant_requests_path(OwnerName.parse(o, "parent"))
+        for o in ("users/alice", "teams/alice", "users/nobody")
+    }
+
+    assert len(paths) == 3
+    assert all(re.fullmatch(r"grant-requests/[0-9a-f]{64}", path) for path in paths)
 
 
 def test_every_key_has_one_place_in_the_queue_of_verifications() -> None:

@@ -20,6 +20,7 @@ from keyvault_svc.domain.key_version import (
     Verification,
     VerificationOutcome,
 )
+from keyvault_svc.domain.limits import Limits
 from keyvault_svc.domain.names import KeyName
 from keyvault_svc.vault import record_format
 from keyvault_svc.vault.record_format import from_stored, to_stored
@@ -51,11 +52,30 @@ NETWORKS = st.lists(
     | st.ip_addresses(v=6).map(lambda a: make_terms(source_cidrs=(str(a),))),
     max_size=3,
 ).map(lambda terms: tuple(network for t in terms for network in t.source_cidrs))
+COUNTS = st.none() | st.integers(1, 10**6)
+USD = st.none() | st.decimals("0.000001", 10**9, places=6)
+LIMITS = st.builds(Limits, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, USD, USD)
+TERMS = st.builds(
+    GrantTerms,
+    APPS,
+    ENTRIES,
+    ENTRIES,
+    NETWORKS,
+    st.none() | TIMES,
+    st.booleans(),
+    LIMITS,
+    st.booleans(),
+    st.booleans(),
+)
 GRANTS = st.builds(
     Grant,
     st.from_regex(r"[0-9a-f]{16}", fullmatch=True),
-    st.builds(GrantTerms, APPS, ENTRIES, ENTRIES, NETWORKS, st.none() | TIMES, st.booleans()),
+    TERMS,
     TIMES,
+    st.text(max_size=8),
+    st.none() | TIMES,
+    st.text(max_size=8),
+    st.text(max_size=8),
     st.text(max_size=8),
     st.none() | TIMES,
     st.text(max_size=8),
@@ -84,6 +104,7 @@ RECORDS = st.builds(
     st.sampled_from(KeyAssurance),
     st.lists(GRANTS, max_size=3).map(tuple),
     st.sampled_from(("", "https://eu.api.openai.com/v1")),
+    LIMITS,
     st.integers(1, 2**31),
 )
 Stored = dict[str, Any]
