@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from svc_runtime.secret_bytes import SecretBytes
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """How and when a person proved who they are, as their token's issuer says.
+
+    Attributes:
+        auth_time: When the person last proved it (`auth_time`); None when the issuer does not say.
+        amr: By which methods (`amr`, RFC 8176), such as `pwd` and `otp`.
+        acr: How strongly, by the issuer's own scale (`acr`); empty when it does not say.
+    """
+
+    auth_time: datetime | None = None
+    amr: frozenset[str] = frozenset()
+    acr: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +34,7 @@ class Caller:
         groups: Groups that the caller's token vouches for; empty for workloads.
         token: The token that proved the name, when there was one.
         source_ip: Address of the connection's other end, without port.
+        authentication: How a person proved the name; says nothing for workloads.
     """
 
     name: str
@@ -25,3 +42,4 @@ class Caller:
     groups: Collection[str] = ()
     token: SecretBytes | None = None
     source_ip: str = ""
+    authentication: Authentication = field(default_factory=Authentication)

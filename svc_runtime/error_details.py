@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -16,6 +16,8 @@ from svc_runtime.service_error import InvalidFieldError, ServiceError
 
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
 """Trailing metadata key of the serialised `google.rpc.Status`, as every gRPC library knows it."""
+
+_MAX_RETRY_SECONDS: Final = 24 * 60 * 60
 
 _Detail = TypeVar("_Detail", bound=Message)
 
@@ -71,6 +73,18 @@ def field_violation_of(rpc_error: grpc.aio.AioRpcError) -> tuple[str, str] | Non
         return None
     violation = bad_request.field_violations[0]
     return violation.field, violation.description
+
+
+def retry_delay_of(rpc_error: grpc.aio.AioRpcError) -> float | None:
+    """Return the seconds that *rpc_error* asks to wait, 0 to a day; None where it asks for none."""
+    info = _detail_of(rpc_error, error_details_pb2.RetryInfo)
+    if info is None:
+        return None
+    try:
+        seconds = info.retry_delay.ToMilliseconds() / 1000
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds <= _MAX_RETRY_SECONDS else None
 
 
 def _detail_of(rpc_error: grpc.aio.AioRpcError, kind: type[_Detail]) -> _Detail | None:

@@ -24,6 +24,10 @@ from svc_runtime.interceptors.message_codec import MessageCodecInterceptor
 # A connection is verified once, when it is made. It must end soon after its certificate does.
 _MAX_CONNECTION_AGE_SECONDS: Final = 600.0
 _AGE_GRACE_SECONDS: Final = 60.0  # more than the longest deadline, so that every call can end
+# Room for two tokens of 16 KiB, the app's and its user's. Between the two bounds gRPC refuses by
+# chance, and warns clients so; above the second it always does.
+_MAX_METADATA_BYTES: Final = 40 * 1024
+_ABSOLUTE_MAX_METADATA_BYTES: Final = 48 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,8 @@ def build_server(
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.max_send_message_length", max_message_bytes),
+            ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
+            ("grpc.absolute_max_metadata_size", _ABSOLUTE_MAX_METADATA_BYTES),
             ("grpc.max_connection_age_ms", round(_MAX_CONNECTION_AGE_SECONDS * 1000)),
             (
                 "grpc.max_connection_age_grace_ms",

@@ -14,7 +14,13 @@ def jwt_verifier(issuers: Sequence[IssuerSettings], clock: Clock) -> JWTVerifier
     """Return a verifier of tokens of *issuers*; of none, it refuses every token."""
     return JWTVerifier(
         [
-            JWTIssuer(issuer.issuer, issuer.audience, issuer.jwks_url, issuer.ca_file)
+            JWTIssuer(
+                issuer.issuer,
+                issuer.audience,
+                issuer.jwks_url,
+                issuer.ca_file,
+                issuer.max_token_lifetime_seconds,
+            )
             for issuer in issuers
         ],
         clock,
@@ -23,4 +29,4 @@ def jwt_verifier(issuers: Sequence[IssuerSettings], clock: Clock) -> JWTVerifier
 
 def workload_tokens(verifier: JWTVerifier, issuers: Sequence[AppIssuerSettings]) -> WorkloadTokens:
     """Return what reads the app out of a token that *verifier* accepts."""
-    return WorkloadTokens(verifier, {issuer.issuer: issuer.app_claim for issuer in issuers})
+    return WorkloadTokens(verifier, {issuer.issuer: issuer.naming() for issuer in issuers})

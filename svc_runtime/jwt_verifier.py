@@ -13,13 +13,12 @@ import structlog
 
 from svc_runtime.clock import Clock
 from svc_runtime.issuer_keys import IssuerKeys
+from svc_runtime.jwks import ALGORITHMS
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import CallerUnverifiedError, ServiceError
 
 _log = structlog.get_logger()
 
-# Asymmetric only: with a symmetric algorithm an issuer's public key would be a forger's secret.
-ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
 _MAX_TOKEN_BYTES: Final = 16 * 1024
 _LEEWAY_SECONDS: Final = 30
 
@@ -44,12 +43,14 @@ class JWTIssuer:
         audience: What they must say in `aud`.
         jwks_url: Where its keys are, JWKS.
         ca_file: CA of that server, where it is not a public one.
+        max_lifetime_seconds: The longest time from `iat` to `exp`.
     """
 
     issuer: str
     audience: str
     jwks_url: str
     ca_file: Path | None = None
+    max_lifetime_seconds: float = 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class JWTVerifier:
         2. It names a trusted issuer.
         3. It is signed by a key of that issuer which is for that algorithm.
         4. Audience, expiry, not-before and issue time are right, with 30 s for clock skew.
+        5. From its issue to its expiry it is no longer than the issuer's tokens may be.
 
         Raises:
             CallerUnverifiedError: Something of it does not hold.
@@ -113,6 +115,8 @@ class JWTVerifier:
             return _refuse(type(error).__name__)
         if not _is_current(claims, self._clock.now().timestamp()):
             return _refuse("time")
+        if claims["exp"] > claims["iat"] + issuer.max_lifetime_seconds:  # (5)
+            return _refuse("lifetime")
         return VerifiedClaims(issuer.issuer, claims)
 
     async def aclose(self) -> None:

@@ -81,6 +81,12 @@ class LogField(StrEnum):
     GENERATION = "generation"
     EXPIRE_TIME = "expire_time"
     COUNT = "count"
+    NOTIFICATION = "notification"
+    NOTIFICATION_TYPE = "notification_type"
+    CHANNEL = "channel"
+    ATTEMPT = "attempt"
+    RECEIVER_STATUS = "receiver_status"
+    PERCENT = "percent"
 
 
 _ALLOWED_FIELDS = frozenset(LogField)

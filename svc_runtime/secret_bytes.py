@@ -38,6 +38,10 @@ class SecretBytes:
         """Return the raw secret. Never bind the result to a name."""
         return self._value
 
+    def lines(self) -> list[SecretBytes]:
+        """Return its lines that are not empty, each a secret without what ends or surrounds it."""
+        return [SecretBytes(line.strip()) for line in self._value.splitlines() if line.strip()]
+
     def __repr__(self) -> str:
         return "SecretBytes(<redacted>)"
 

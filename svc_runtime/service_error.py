@@ -6,8 +6,9 @@
     ├── CallerNotAllowedError    CALLER_NOT_ALLOWED
     └── (each service's own closed set, in its domain/errors.py)
 
-An error's text is a constant of its class, or for `InvalidFieldError` made of two
-constants, so no secret and no input can travel in it.
+An error's text is a constant of its class. That of `InvalidFieldError` is made of two constants;
+those of the two errors of limits, `RATE_LIMITED` and `BUDGET_SPENT`, may add which limit it is in
+fixed words and checked figures. So no secret and no input can travel in a text.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class ServiceError(Exception):
 
     reason: ClassVar[str]
     public_message: str
-    retry_after_seconds: ClassVar[float | None] = None
+    retry_after_seconds: float | None = None
 
     def __init__(self) -> None:
         super().__init__(self.reason)

@@ -13,6 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
+from svc_runtime.app_naming_settings import AppNamingSettings, must_not_share_apps
+
 Address = Annotated[str, Field(pattern=r"^[^\s:]*:[0-9]{1,5}$|^\[[0-9a-f:]+\]:[0-9]{1,5}$")]
 """`host:port` to listen on; port 0 takes a free one."""
 
@@ -114,17 +116,18 @@ class IssuerSettings(_Model):
     audience: Annotated[str, Field(min_length=1)]
     jwks_url: HTTPSURL
     ca_file: Path | None = None
+    max_token_lifetime_seconds: Annotated[int, Field(ge=60, le=366 * 86400)] = 86400
+    """Tokens for a longer time, from `iat` to `exp`, are refused."""
 
 
-class AppIssuerSettings(IssuerSettings):
-    """One issuer of tokens for apps. `app_claim` holds the app's SPIFFE ID."""
-
-    app_claim: str = "sub"
+class AppIssuerSettings(IssuerSettings, AppNamingSettings):
+    """One issuer of tokens for apps, and how its tokens name them."""
 
 
 def _distinct(issuers: tuple[AppIssuerSettings, ...]) -> tuple[AppIssuerSettings, ...]:
     if len({issuer.issuer for issuer in issuers}) != len(issuers):
         raise ValueError("an issuer must stand there once")
+    must_not_share_apps(issuers)
     return issuers
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -87,24 +89,62 @@ class Issuer:
     Attributes:
         fetch_count: How often the keys were asked for.
         body: The answer, in place of `keys`.
+        encoding: Of the body, as the answer says.
+        drips: Whether it sends bytes for ever, slowly enough not to be too many.
     """
 
     keys: list[Any] = field(default_factory=list)
     status: int = 200
     body: bytes | None = None
+    encoding: str = ""
+    drips: bool = False
     fetch_count: int = 0
     jwks_url: str = ""
     ca_file: Path = Path()
+    _asked: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.release()
 
     def rename_keys(self, key_id: str) -> None:
         """Publish the RSA key under another id only."""
         self.keys = [jwk(RSA, key_id)]
 
-    async def _answer(self, _request: web.BaseRequest) -> web.Response:
-        self.fetch_count += 1
+    def hold(self) -> None:
+        """Answer nothing from now on, until `release`."""
+        self._released.clear()
+
+    def release(self) -> None:
+        """Answer again, those who wait first."""
+        self._released.set()
+
+    async def fetched(self, count: int) -> None:
+        """Wait until the keys were asked for *count* times."""
+        async with self._asked:
+            await self._asked.wait_for(lambda: self.fetch_count >= count)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        async with self._asked:
+            self.fetch_count += 1
+            self._asked.notify_all()
+        await self._released.wait()
+        if self.drips:
+            return await _drip(request)
         body = self.body if self.body is not None else json.dumps({"keys": self.keys}).encode()
         headers = {"location": "/elsewhere"} if self.status // 100 == 3 else {}
+        headers |= {"content-encoding": self.encoding} if self.encoding else {}
         return web.Response(body=body, status=self.status, headers=headers)
+
+
+async def _drip(request: web.BaseRequest) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    with contextlib.suppress(ConnectionError):
+        while True:
+            await response.write(b" ")
+            await asyncio.sleep(0.05)
+    return response
 
 
 @asynccontextmanager
@@ -121,4 +161,6 @@ async def serving(folder: Path) -> AsyncIterator[Issuer]:
     try:
         yield issuer
     finally:
+        issuer.release()
+        issuer.drips = False
         await runner.cleanup()

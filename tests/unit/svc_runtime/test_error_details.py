@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import ClassVar
-
 import grpc
 import pytest
 
@@ -10,6 +8,7 @@ from svc_runtime.error_details import (
     field_violation_of,
     metadata_of,
     reason_of,
+    retry_delay_of,
     status_of,
 )
 from svc_runtime.service_error import CallerNotAllowedError, InvalidFieldError, ServiceError
@@ -18,10 +17,10 @@ from svc_runtime.service_error import CallerNotAllowedError, InvalidFieldError, 
 class _SlowDownError(ServiceError):
     reason = "RATE_LIMITED"
     public_message = "Too many requests."
-    retry_after_seconds: ClassVar[float | None] = 2.5
 
-    def __init__(self, grant: str) -> None:
+    def __init__(self, grant: str, retry_after_seconds: float = 2.5) -> None:
         super().__init__()
+        self.retry_after_seconds = retry_after_seconds
         self.details = {"grant": grant}
 
 
@@ -37,6 +36,7 @@ def test_a_client_reads_back_what_the_server_wrote() -> None:
 
     assert reason_of(error) == "RATE_LIMITED"
     assert metadata_of(error) == {"grant": "g1", "request_id": "req-00000001"}
+    assert retry_delay_of(error) == 2.5
     assert field_violation_of(error) is None
 
 
@@ -45,6 +45,17 @@ def test_a_client_reads_back_field_and_rule() -> None:
 
     assert reason_of(error) == "INVALID_ARGUMENT"
     assert field_violation_of(error) == ("name", "must be short")
+    assert retry_delay_of(error) is None
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.001, 86400.0])
+def test_a_time_to_wait_of_at_most_a_day_is_read(seconds: float) -> None:
+    assert retry_delay_of(_received(_SlowDownError("g1", seconds))) == seconds
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 86400.001, 1e9, -1e9])
+def test_a_time_to_wait_that_cannot_be_meant_counts_as_none(seconds: float) -> None:
+    assert retry_delay_of(_received(_SlowDownError("g1", seconds))) is None
 
 
 def test_the_status_holds_code_text_and_domain() -> None:
@@ -89,4 +100,5 @@ def test_an_error_without_usable_details_tells_nothing(
 
     assert reason_of(error) is None
     assert metadata_of(error) == {}
+    assert retry_delay_of(error) is None
     assert field_violation_of(error) is None

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ OUTAGES = [
     {"body": b'{"keys": {"a": 1}}'},
     {"body": b"[" * 100_000},
     {"body": b'{"keys": []}' + b" " * (256 * 1024)},
+    {"body": gzip.compress(b'{"keys": []}'), "encoding": "gzip"},
 ]
 
 
@@ -41,6 +44,17 @@ async def _keys(issuer: Issuer, clock: FakeClock) -> AsyncIterator[IssuerKeys]:
     keys = IssuerKeys(issuer.jwks_url, issuer.ca_file, clock)
     yield keys
     await keys.close()
+
+
+@asynccontextmanager
+async def _refreshing(issuer: Issuer, clock: FakeClock) -> AsyncIterator[IssuerKeys]:
+    keys = IssuerKeys(
+        issuer.jwks_url, issuer.ca_file, clock, refresh_seconds=0.01, retry_seconds=0.01
+    )
+    try:
+        yield keys
+    finally:
+        await keys.close()
 
 
 def _break(issuer: Issuer, outage: dict[str, object]) -> None:
@@ -77,14 +91,71 @@ async def test_a_caller_that_hangs_up_does_not_end_the_fetch_of_the_others(
     assert issuer.fetch_count == 1
 
 
-async def test_old_keys_are_fetched_anew(
-    issuer: Issuer, keys: IssuerKeys, clock: FakeClock
+async def test_the_keys_are_refreshed_before_they_are_old_without_any_token(
+    issuer: Issuer, clock: FakeClock
 ) -> None:
-    await keys.with_key("rsa")
-    issuer.rename_keys("next")
-    clock.advance(301)
+    async with _refreshing(issuer, clock) as keys:
+        await keys.with_key("rsa")
+        issuer.rename_keys("next")
+        await issuer.fetched(3)  # the second has ended
 
-    assert set(await keys.with_key("rsa") or ()) == {"next"}
+        assert set(await keys.with_key("next") or ()) == {"next"}
+
+
+async def test_refreshing_goes_on_after_an_outage(issuer: Issuer, clock: FakeClock) -> None:
+    async with _refreshing(issuer, clock) as keys:
+        await keys.with_key("rsa")
+        issuer.status = 503
+        await issuer.fetched(3)
+        issuer.status = 200
+        issuer.rename_keys("next")
+        await issuer.fetched(issuer.fetch_count + 2)
+
+        assert set(await keys.with_key("next") or ()) == {"next"}
+
+
+async def test_a_key_that_the_issuer_withdrew_verifies_no_more_after_the_refresh(
+    issuer: Issuer, clock: FakeClock
+) -> None:
+    async with _refreshing(issuer, clock) as keys:
+        await keys.with_key("rsa")
+        issuer.keys = [jwk(EC, "ec")]
+        await issuer.fetched(3)
+
+        assert "rsa" not in (await keys.with_key("ec") or ())
+
+
+async def test_no_token_of_a_known_key_waits_for_an_issuer_that_hangs(
+    issuer: Issuer, clock: FakeClock
+) -> None:
+    keys = IssuerKeys(issuer.jwks_url, issuer.ca_file, clock, timeout_seconds=60)
+    await keys.with_key("rsa")
+    issuer.hold()
+    clock.advance(301)
+    async with asyncio.timeout(10):
+        before = await keys.with_key("rsa")
+        await issuer.fetched(2)
+        during = await keys.with_key("rsa")
+    await keys.close()
+
+    assert before is not None
+    assert during is not None
+    assert issuer.fetch_count == 2
+
+
+async def test_a_hanging_issuer_and_a_dripping_one_are_outages(
+    issuer: Issuer, clock: FakeClock
+) -> None:
+    issuer.drips = True
+    keys = IssuerKeys(issuer.jwks_url, issuer.ca_file, clock, timeout_seconds=0.2)
+    dripping = await keys.with_key("rsa")
+    issuer.hold()
+    clock.advance(1)
+    hanging = await keys.with_key("rsa")
+    await keys.close()
+
+    assert (dripping, hanging) == (None, None)
+    assert issuer.fetch_count == 2
 
 
 async def test_a_key_that_the_issuer_added_is_found_at_once(
@@ -106,6 +177,23 @@ async def test_a_flood_of_unknown_key_ids_causes_one_fetch_in_ten_seconds(
         await asyncio.gather(*(keys.with_key(f"made-up-{n}") for n in range(20)))
 
     assert issuer.fetch_count == 1 + 6
+
+
+async def test_a_flood_of_unknown_key_ids_hides_a_new_key_for_ten_seconds_at_most(
+    issuer: Issuer, keys: IssuerKeys, clock: FakeClock
+) -> None:
+    await keys.with_key("rsa")
+    clock.advance(10)
+    await keys.with_key("made-up")  # it takes the fetch of these ten seconds
+    issuer.keys.append(jwk(RSA, "next"))
+    knows_it = []
+    for second in range(11):
+        await asyncio.gather(*(keys.with_key(f"made-up-{second}-{n}") for n in range(20)))
+        knows_it.append("next" in (await keys.with_key("next") or ()))
+        clock.advance(1)
+
+    assert knows_it == [False] * 10 + [True]
+    assert issuer.fetch_count == 3
 
 
 @pytest.mark.parametrize("outage", OUTAGES)
@@ -190,30 +278,6 @@ async def test_an_issuer_that_listens_no_more_is_an_outage(
 
     assert await keys.with_key("rsa") is None
     await keys.close()
-
-
-@pytest.mark.parametrize(
-    "entry",
-    [
-        {},
-        "text",
-        None,
-        {"kty": "RSA", "kid": "odd"},
-        {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "odd"},
-        {"kty": "quantum", "kid": "odd"},
-        {"kty": "RSA", "alg": ["RS256"], "kid": "odd"},
-        jwk(RSA, "odd", alg="unknown"),
-        jwk(RSA, "odd", use="enc"),
-        {**jwk(RSA, "odd"), "kid": None},
-        {**jwk(RSA, "odd"), "kid": ["odd"]},
-    ],
-)
-async def test_an_entry_that_is_no_usable_key_spoils_no_other(
-    issuer: Issuer, keys: IssuerKeys, entry: object
-) -> None:
-    issuer.keys = [entry, jwk(EC, "ec")]
-
-    assert set(await keys.with_key("ec") or ()) == {"ec"}
 
 
 async def test_an_end_during_a_fetch_leaves_nothing_open(issuer: Issuer, clock: FakeClock) -> None:

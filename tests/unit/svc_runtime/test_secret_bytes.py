@@ -82,3 +82,9 @@ def test_secrets_compare_by_value_and_only_with_secrets() -> None:
     assert SecretBytes(b"one") == SecretBytes(b"one")
     assert SecretBytes(b"one") != SecretBytes(b"two")
     assert SecretBytes(b"one") != b"one"
+
+
+def test_its_lines_are_secrets_each() -> None:
+    lines = SecretBytes(b"first \r\n\n  second").lines()
+
+    assert lines == [SecretBytes(b"first"), SecretBytes(b"second")]

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
+from svc_runtime.app_naming import AppNaming
 from svc_runtime.jwt_verifier import IssuerUnavailableError
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import CallerUnverifiedError, ServiceError
@@ -12,13 +14,16 @@ from tests.fakes.fake_jwt_verifier import FakeJWTVerifier
 TOKEN = SecretBytes(b"header.canary.signature")
 BILLING = "spiffe://example.org/app/billing"
 SEARCH = "spiffe://example.org/app/search"
-CLAIMS = {"https://svid.example": "sub", "https://oidc.example": "workload"}
+NAMINGS = {
+    "https://svid.example": AppNaming(),
+    "https://oidc.example": AppNaming(claim="workload"),
+}
 
 
 def _tokens(
     answer: dict[str, object] | ServiceError, issuer: str = "https://svid.example"
 ) -> WorkloadTokens:
-    return WorkloadTokens(FakeJWTVerifier(answer, issuer), CLAIMS)
+    return WorkloadTokens(FakeJWTVerifier(answer, issuer), NAMINGS)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +58,14 @@ async def test_a_token_without_a_spiffe_id_in_its_claim_proves_nobody(
         await _tokens(claims).app_of(TOKEN)
 
     assert caught.value.__context__ is None
+
+
+async def test_the_log_says_which_rule_a_token_breaks_and_nothing_of_the_token() -> None:
+    with capture_logs() as logs, pytest.raises(CallerUnverifiedError):
+        await _tokens({"sub": "canary"}).app_of(TOKEN)
+
+    assert [(log["event"], log["detail"]) for log in logs] == [("token_refused", "no SPIFFE ID")]
+    assert "canary" not in str(logs)
 
 
 @pytest.mark.parametrize("error", [CallerUnverifiedError(), IssuerUnavailableError()])

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import ClassVar
 
 import grpc
 import pytest
@@ -33,7 +32,7 @@ CANARY = "canary-7d1f"
 class _StoreDownError(ServiceError):
     reason = "STORE_DOWN"
     public_message = "The store is down. Try again."
-    retry_after_seconds: ClassVar[float | None] = 1.5
+    retry_after_seconds = 1.5
 
 
 class _StoreSealedError(_StoreDownError):
