@@ -12,6 +12,7 @@ from pydantic_settings import SettingsConfigDict
 
 from gateway_svc.domain.key_name import KeyName
 from gateway_svc.domain.roles import AppIds
+from svc_runtime.app_naming import overlap
 from svc_runtime.service_error import InvalidFieldError
 from svc_runtime.settings_models import (
     Address,
@@ -150,6 +151,10 @@ class Settings(ServiceSettings):
     @model_validator(mode="after")
     def _names_are_names(self) -> Self:
         AppIds(self.app_id_prefix)
+        for issuer in self.app_issuers:
+            scopes = issuer.naming().scopes
+            if scopes is not None and not overlap(scopes, [self.app_id_prefix]):
+                raise ValueError("app_issuers: an issuer names no app that app_id_prefix covers")
         self.keys_by_app()
         return self
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -21,7 +21,9 @@ from gateway_svc.domain.ports import (
     LeaseOutcome,
     LeaseRequest,
     LeaseSettlement,
+    Remaining,
 )
+from gateway_svc.domain.reached_limit import usd
 from gateway_svc.domain.usage import Usage
 from svc_runtime.clock import Clock
 from svc_runtime.secret_bytes import SecretBytes
@@ -32,13 +34,14 @@ _CONCLUDED: Final = frozenset({LeaseOutcome.SERVED, LeaseOutcome.KEY_REJECTED})
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Whose key served a call."""
+    """Whose key served a call, and what is left of its limits."""
 
     request_id: str
     key: str
     key_version: int
     grant: str
     lease_id: str
+    remaining: Remaining = field(default_factory=Remaining)
 
     def headers(self) -> Headers:
         """Return the receipt as headers, for HTTP and for gRPC metadata alike."""
@@ -48,7 +51,17 @@ class Receipt:
             ("x-keyturn-key-version", str(self.key_version)),
             ("x-keyturn-grant", self.grant),
             ("x-keyturn-lease", self.lease_id),
+            *_headers_of(self.remaining),
         )
+
+
+def _headers_of(remaining: Remaining) -> Iterator[tuple[str, str]]:
+    if remaining.requests is not None:
+        yield "x-keyturn-remaining-requests", str(remaining.requests)
+    if remaining.tokens is not None:
+        yield "x-keyturn-remaining-tokens", str(remaining.tokens)
+    if remaining.micro_usd is not None:
+        yield "x-keyturn-remaining-usd", usd(remaining.micro_usd)
 
 
 @dataclass(slots=True)
@@ -76,6 +89,7 @@ class LeaseUse:
             self.lease.key_version,
             self.lease.grant,
             self.lease.lease_id,
+            self.lease.remaining,
         )
 
     def settlement(self) -> LeaseSettlement:
@@ -135,12 +149,3 @@ class Leases:
         if self._clock.now() >= use.lease.expire_time:
             raise LeaseExpiredError
         return await self._opener.open(use.request, use.lease, timeout_seconds)
-
-    async def check(self, request: LeaseRequest, timeout_seconds: float) -> None:
-        """Ask the key service whether *request* is allowed, without using the key.
-
-        Raises:
-            ServiceError: The key service's refusal, or that it cannot be reached.
-        """
-        async with self.acquired(request, timeout_seconds):
-            pass

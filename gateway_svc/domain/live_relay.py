@@ -1,4 +1,4 @@
-"""The use case of a WebSocket: one lease for the connection, further ones for what it names."""
+"""The use case of a WebSocket: one lease, checked again while the connection lasts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Live:
     subprotocol: str
     headers: Headers
     upstream: LiveSide
-    _leases: Leases = field(repr=False)
+    _leaser: KeyLeaser = field(repr=False)
     _request: LeaseRequest = field(repr=False)
     usage: Usage = field(default_factory=Usage)
     outcome: LeaseOutcome = LeaseOutcome.CANCELLED
@@ -58,15 +58,16 @@ class Live:
         return tuple(m for m in (self._request.model, *self._request.more_models) if m)
 
     async def allow(self, models: Sequence[str]) -> None:
-        """Ask the key service whether the app may go on, and may use *models*.
+        """Ask the key service whether the app may go on, and may use *models* too.
 
         Raises:
             ServiceError: The refusal, or that the key service cannot be reached.
         """
         request = self._request
         if models:
-            request = replace(request, model=models[0], more_models=tuple(models[1:]))
-        await self._leases.check(request, _CHECK_SECONDS)
+            main, *more = (*self.models, *models)
+            request = replace(request, model=main, more_models=tuple(more))
+        await self._leaser.check(self.receipt.lease_id, request, _CHECK_SECONDS)
 
 
 class LiveRelay:
@@ -75,6 +76,7 @@ class LiveRelay:
     def __init__(
         self, leaser: KeyLeaser, opener: KeyOpener, upstream: LiveUpstream, clock: Clock
     ) -> None:
+        self._leaser = leaser
         self._leases = Leases(leaser, opener, clock)
         self._upstream = upstream
         self._clock = clock
@@ -107,7 +109,7 @@ class LiveRelay:
                     passed = response_headers(headers)
                     use.openai_request_id = header(passed, "x-request-id")
                     use.outcome = LeaseOutcome.CANCELLED
-                    live = Live(use.receipt, subprotocol, passed, upstream, self._leases, request)
+                    live = Live(use.receipt, subprotocol, passed, upstream, self._leaser, request)
                     try:
                         yield live
                     finally:
@@ -136,8 +138,10 @@ def _lease_request(call: AppCall) -> LeaseRequest:
         call.source_ip,
         b"",
         0,
+        0,
         call.app_token,
         facts.more_models,
+        call.owner_token,
     )
 
 

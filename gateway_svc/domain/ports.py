@@ -24,6 +24,12 @@ class LeaseRequest:
     Attributes:
         method: HTTP method, or `WEBSOCKET`.
         body_sha256: Empty for a body that is streamed: nobody has seen its end yet.
+        input_token_bound: The most tokens that the prompt can have; 0 when it is not bounded.
+        output_token_bound: The most tokens that the answer can have; 0 when it is not bounded.
+        app_token: The app's own proof of who it is, if it sent one.
+        answer_count: How many answers it asks for.
+        runs_tools: Whether OpenAI may run tools of its own, whose findings join the prompt.
+        owner_token: ID token of a person whose presence the app claims, if it sent one.
     """
 
     request_id: str
@@ -34,9 +40,26 @@ class LeaseRequest:
     model: str
     source_ip: str
     body_sha256: bytes
-    token_bound: int
+    input_token_bound: int
+    output_token_bound: int
     app_token: SecretBytes | None
     more_models: tuple[str, ...] = ()
+    owner_token: SecretBytes | None = None
+    answer_count: int = 1
+    runs_tools: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """What is left after a request, of the tightest limit of each sort; None for no limit.
+
+    Attributes:
+        micro_usd: Millionths of a USD.
+    """
+
+    requests: int | None = None
+    tokens: int | None = None
+    micro_usd: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +74,7 @@ class Lease:
         base_url: Where at OpenAI the key is used, such as `https://eu.api.openai.com/v1`; empty for
             the deployment's own choice.
         may_choose_account: Whether the app may name OpenAI's organisation and project.
+        remaining: What is left of the limits that the request counts against.
     """
 
     lease_id: str
@@ -61,6 +85,7 @@ class Lease:
     wrapping_token: SecretBytes | None = None
     base_url: str = ""
     may_choose_account: bool = False
+    remaining: Remaining = field(default_factory=Remaining)
 
 
 class KeyPurpose(Protocol):
@@ -117,6 +142,16 @@ class KeyLeaser(Protocol):
 
         Raises:
             ServiceError: The key service's refusal, or `KeyServiceUnavailableError`.
+        """
+
+    async def check(self, lease_id: str, request: LeaseRequest, timeout_seconds: float) -> None:
+        """Return if *request*, which holds a lease and is under way, may go on as it is now.
+
+        Nothing is reserved, and no key is handed over.
+
+        Raises:
+            ServiceError: The key service's refusal, never one of limits, or
+                `KeyServiceUnavailableError`.
         """
 
     def settle(self, settlement: LeaseSettlement) -> None:

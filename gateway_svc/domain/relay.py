@@ -55,6 +55,8 @@ class AppCall:
         timeout_seconds: What is left until the call's deadline.
         headers: The app's headers, as they came.
         body: Whole, or as it comes: only `multipart/*` may be streamed.
+        app_token: The app's own token, if it sent one, which the key service checks, too.
+        owner_token: ID token of a person whose presence the app shows, if it sent one.
     """
 
     request_id: str
@@ -68,6 +70,7 @@ class AppCall:
     headers: Headers = ()
     body: bytes | StreamedBody = field(default=b"", repr=False)
     app_token: SecretBytes | None = None
+    owner_token: SecretBytes | None = None
 
 
 class Exchange:
@@ -241,9 +244,13 @@ def _lease_request(call: AppCall, outgoing: _Outgoing) -> LeaseRequest:
         facts.model,
         call.source_ip,
         outgoing.sha256,
-        facts.token_bound,
+        facts.token_bounds.input,
+        facts.token_bounds.output,
         call.app_token,
         facts.more_models,
+        call.owner_token,
+        facts.token_bounds.answers,
+        facts.token_bounds.runs_tools,
     )
 
 

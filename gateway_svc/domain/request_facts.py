@@ -19,6 +19,12 @@ from gateway_svc.domain.named_models import (
     models_in_url,
     parse_json,
 )
+from gateway_svc.domain.token_bounds import (
+    UNBOUNDED,
+    TokenBounds,
+    bounds_beside_json,
+    token_bounds,
+)
 from svc_runtime.service_error import InvalidFieldError
 
 MAX_BODY_BYTES: Final = 10 * 1024 * 1024
@@ -31,16 +37,6 @@ _FORM: Final = re.compile(r"\s*application/x-www-form-urlencoded\s*", re.IGNOREC
 _TOO_LARGE_RULE: Final = "must have at most 10 MiB"
 # Objects are what costs time to parse: a body of nothing else would hold a processor for seconds.
 _MAX_MARKS: Final = {b"{": 100_000, b"[": 200_000}
-_REFERENCES: Final = (
-    b'"conversation"',
-    b'"file_id"',
-    b'"file_url"',
-    b'"image_url"',
-    b'"input_audio"',
-    b'"previous_response_id"',
-    b'"prompt"',
-)
-_TOKEN_LIMITS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS  # zlib's way to say "gzip, and nothing else"
 
 
@@ -51,12 +47,12 @@ class RequestFacts:
     Attributes:
         model: The model it names; empty for none.
         more_models: Other models that it names anywhere inside, such as those of its tools.
-        token_bound: The most tokens it can cost, prompt and answer; 0 when it sets no bound.
+        token_bounds: The most tokens that it can take.
     """
 
     model: str = ""
     more_models: tuple[str, ...] = ()
-    token_bound: int = 0
+    token_bounds: TokenBounds = UNBOUNDED
 
 
 def facts_of(
@@ -82,15 +78,17 @@ def facts_of(
     content_type = header(headers, "content-type")
     plain = _decoded(body, header(headers, "content-encoding"))
     if _JSON.fullmatch(content_type):
-        models = NamedModels()
-        parsed = _parse_object(plain, models)
+        named = NamedModels()
+        parsed = _parse_object(plain, named)
         main = _main_model(parsed)
         if needs_model and not main:
             raise InvalidFieldError("model", "must name a model")
-        return facts_of_models((main, *in_url, *models.names), _token_bound(parsed, plain))
+        bounds = token_bounds(endpoint.name, parsed, len(plain))
+        return facts_of_models((main, *in_url, *named.names), bounds)
     if needs_model:
         raise InvalidFieldError("content-type", "must be application/json, in UTF-8")
-    return facts_of_models((*in_url, *_models_beside_json(content_type, plain)))
+    models = (*in_url, *_models_beside_json(content_type, plain))
+    return facts_of_models(models, bounds_beside_json(endpoint.name))
 
 
 def _models_beside_json(content_type: str, plain: bytes) -> Sequence[str]:
@@ -105,7 +103,7 @@ def _models_beside_json(content_type: str, plain: bytes) -> Sequence[str]:
     return models_in_form(_text(plain), "body") if _FORM.fullmatch(content_type) else ()
 
 
-def facts_of_models(models: Sequence[str], token_bound: int = 0) -> RequestFacts:
+def facts_of_models(models: Sequence[str], bounds: TokenBounds = UNBOUNDED) -> RequestFacts:
     """Return the facts of a request that names *models*, the main one first.
 
     Raises:
@@ -116,7 +114,7 @@ def facts_of_models(models: Sequence[str], token_bound: int = 0) -> RequestFacts
     if len(named.names) > MAX_MORE_MODELS + 1:
         raise InvalidFieldError("model", f"at most {MAX_MORE_MODELS + 1} models may be named")
     main, *more = named.names or ("",)
-    return RequestFacts(main, tuple(more), token_bound)
+    return RequestFacts(main, tuple(more), bounds)
 
 
 def _decoded(body: bytes, encoding: str) -> bytes:
@@ -177,21 +175,3 @@ def _may_be_json(body: bytes) -> bool:
     """Tell whether a lenient server could read *body*, of another type, as JSON."""
     start = body[:256].decode(json.detect_encoding(body[:4]), "ignore")
     return start.lstrip(" \t\r\n\ufeff")[:1] in {"{", "["} or not start.strip()
-
-
-def _token_bound(parsed: dict[str, object], body: bytes) -> int:
-    """Bound the cost: a token of the prompt has at least one byte of the body.
-
-    That holds for text that stands in the body. What the body only refers to has no bound here.
-    """
-    if any(reference in body for reference in _REFERENCES):
-        return 0
-    limits = [parsed[name] for name in _TOKEN_LIMITS if name in parsed]
-    answers = parsed.get("n", 1)
-    if not limits or not all(_is_count(limit) for limit in limits) or not _is_count(answers):
-        return 0
-    return len(body) + max(int(str(limit)) for limit in limits) * int(str(answers))
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31

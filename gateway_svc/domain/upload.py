@@ -11,6 +11,7 @@ from gateway_svc.domain.multipart import MultipartReader
 from gateway_svc.domain.named_models import models_in_url
 from gateway_svc.domain.ports import StreamedBody
 from gateway_svc.domain.request_facts import RequestFacts, facts_of_models
+from gateway_svc.domain.token_bounds import bounds_beside_json
 from svc_runtime.service_error import InvalidFieldError
 
 # What is read, at most, in search of a model before the lease is asked for.
@@ -71,7 +72,8 @@ class Upload:
             else:
                 self._finish()
         self._known = self._reader.models
-        return facts_of_models((*self._known, *self._in_url))
+        bounds = bounds_beside_json(self._endpoint.name)
+        return facts_of_models((*self._known, *self._in_url), bounds)
 
     def body(self) -> StreamedBody:
         """Return the whole body, for OpenAI. To be called after `facts`.

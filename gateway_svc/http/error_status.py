@@ -21,6 +21,10 @@ _INVALID: Final = "invalid_request_error"
 _UNAUTHENTICATED: Final = "authentication_error"
 _DENIED: Final = "permission_error"
 _FAILED: Final = "server_error"
+# OpenAI's types for its own limits: of requests, of tokens, of money.
+_REQUESTS: Final = "requests"
+_TOKENS: Final = "tokens"
+_QUOTA: Final = "insufficient_quota"
 
 HTTP_STATUS: Final[Mapping[type[ServiceError], tuple[int, str]]] = {
     InvalidFieldError: (400, _INVALID),
@@ -36,6 +40,14 @@ HTTP_STATUS: Final[Mapping[type[ServiceError], tuple[int, str]]] = {
     errors.EndpointNotGrantedError: (403, _DENIED),
     errors.ModelNotGrantedError: (403, _DENIED),
     errors.AppProofInvalidError: (401, _UNAUTHENTICATED),
+    errors.AppProofRequiredError: (401, _UNAUTHENTICATED),
+    errors.OwnerNotPresentError: (403, _DENIED),
+    errors.SuspendedError: (403, _DENIED),
+    errors.RateLimitedError: (429, _REQUESTS),
+    errors.BudgetSpentError: (429, _QUOTA),
+    errors.TokenBoundRequiredError: (400, _INVALID),
+    errors.ModelPriceUnknownError: (403, _DENIED),
+    errors.LimitStoreUnavailableError: (503, _FAILED),
     errors.KeyServiceUnavailableError: (503, _FAILED),
     errors.LeaseExpiredError: (503, _FAILED),
     errors.SealedKeyUnusableError: (500, _FAILED),
@@ -49,6 +61,12 @@ HTTP_STATUS: Final[Mapping[type[ServiceError], tuple[int, str]]] = {
     VaultUnavailableError: (503, _FAILED),
 }
 """Status and OpenAI error type. Errors of typed gRPC calls do not occur over HTTP."""
+
+# OpenAI's SDKs retry each 429 by themselves, unless they are told not to.
+_RETRY: Final[Mapping[type[ServiceError], str]] = {
+    errors.RateLimitedError: "true",
+    errors.BudgetSpentError: "false",
+}
 
 INTERNAL: Final = (500, "INTERNAL", "The gateway failed. Tell its operator the request id.")
 
@@ -66,6 +84,10 @@ def http_error(error: ServiceError) -> tuple[int, dict[str, str], bytes]:
     if error.retry_after_seconds is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after_seconds))
         headers["retry-after-ms"] = str(round(error.retry_after_seconds * 1000))
+    if type(error) in _RETRY:
+        headers["x-should-retry"] = _RETRY[type(error)]
+    if isinstance(error, errors.RateLimitedError) and error.limit and error.limit.counts_tokens:
+        kind = _TOKENS
     param = error.field if isinstance(error, InvalidFieldError) else None
     return status, headers, error_body(error.public_message, kind, param, error.reason)
 

@@ -18,6 +18,8 @@ from gateway_svc.domain.key_name import FIELD as KEY_FIELD
 from gateway_svc.domain.key_name import KeyChoice
 from gateway_svc.domain.live_relay import LiveRelay
 from gateway_svc.domain.live_session import UpstreamRefusedLiveError
+from gateway_svc.domain.owner_token import FIELD as OWNER_FIELD
+from gateway_svc.domain.owner_token import owner_token_of
 from gateway_svc.domain.relay import AppCall, Relay
 from gateway_svc.http.answers import AnswerNotTakenError, answer, cut, no_such_route, pass_on
 from gateway_svc.http.caller import HTTPAuthenticator
@@ -138,6 +140,7 @@ class HTTPFront:
         call.caller = await self._authenticator.authenticate(request)
         app = app_of(call.caller)
         key = self._key_choice.choose(app, _single(request, KEY_FIELD))
+        owner_token = owner_token_of(_single(request, OWNER_FIELD))
         endpoint = Endpoint.parse(path.removeprefix(_PREFIX))
         annotate(key=str(key), app=str(app), endpoint=endpoint.name)
         checked_query, headers = check_query(query, "query"), _headers(request)
@@ -157,6 +160,7 @@ class HTTPFront:
             headers,
             body,
             call.caller.token,
+            owner_token,
         )
         if is_live:
             return await self._serve_live(request, app_call, limit)

@@ -8,7 +8,8 @@ from typing import Final
 import grpc
 
 from gateway_svc.domain import errors
-from svc_runtime.error_details import field_violation_of, reason_of
+from gateway_svc.domain.reached_limit import ReachedLimit
+from svc_runtime.error_details import field_violation_of, metadata_of, reason_of, retry_delay_of
 from svc_runtime.jwt_verifier import IssuerUnavailableError
 from svc_runtime.service_error import InvalidFieldError, ServiceError
 from svc_runtime.vault.errors import VaultUnavailableError
@@ -27,6 +28,14 @@ BY_REASON: Final[Mapping[str, Callable[[], ServiceError]]] = {
         errors.EndpointNotGrantedError,
         errors.ModelNotGrantedError,
         errors.AppProofInvalidError,
+        errors.AppProofRequiredError,
+        errors.OwnerNotPresentError,
+        errors.SuspendedError,
+        errors.RateLimitedError,
+        errors.BudgetSpentError,
+        errors.TokenBoundRequiredError,
+        errors.ModelPriceUnknownError,
+        errors.LimitStoreUnavailableError,
         IssuerUnavailableError,
         VaultUnavailableError,
     )
@@ -46,4 +55,11 @@ def to_service_error(error: grpc.aio.AioRpcError) -> ServiceError:
     if violation is not None:
         field, rule = violation
         return InvalidFieldError(field, rule)
-    return BY_REASON.get(reason_of(error) or "", errors.KeyServiceUnavailableError)()
+    match reason_of(error):
+        case errors.RateLimitedError.reason:
+            limit = ReachedLimit.of(metadata_of(error))
+            return errors.RateLimitedError(limit, retry_delay_of(error))
+        case errors.BudgetSpentError.reason:
+            return errors.BudgetSpentError(ReachedLimit.of(metadata_of(error)))
+        case reason:
+            return BY_REASON.get(reason or "", errors.KeyServiceUnavailableError)()

@@ -7,7 +7,7 @@ from datetime import UTC
 import structlog
 
 from gateway_svc.domain.errors import KeyServiceUnavailableError
-from gateway_svc.domain.ports import Lease
+from gateway_svc.domain.ports import Lease, Remaining
 from keyturn.keyvault.v1 import lease_pb2 as lease_pb
 from svc_runtime.secret_bytes import SecretBytes
 
@@ -35,4 +35,13 @@ def lease_of(message: lease_pb.Lease) -> Lease:
         token,
         message.base_url,
         message.may_choose_account,
+        _remaining(message.remaining),
+    )
+
+
+def _remaining(message: lease_pb.Remaining) -> Remaining:
+    return Remaining(
+        message.requests if message.HasField("requests") else None,
+        message.tokens if message.HasField("tokens") else None,
+        message.micro_usd if message.HasField("micro_usd") else None,
     )

@@ -11,6 +11,8 @@ from gateway_svc.domain.endpoint import Endpoint
 from gateway_svc.domain.headers import Headers
 from gateway_svc.domain.key_name import FIELD as KEY_FIELD
 from gateway_svc.domain.key_name import KeyChoice
+from gateway_svc.domain.owner_token import FIELD as OWNER_FIELD
+from gateway_svc.domain.owner_token import owner_token_of
 from gateway_svc.domain.ports import StreamedBody
 from gateway_svc.domain.relay import AppCall, Exchange, Relay
 from gateway_svc.domain.usage import UsageSource
@@ -65,6 +67,7 @@ class AppCalls:
             headers,
             body,
             _app_token(_single(metadata, _AUTHORIZATION)),
+            owner_token_of(_single(metadata, OWNER_FIELD)),
         )
 
 

@@ -21,9 +21,10 @@ from tests.fakes.fake_upstream import FakeUpstream
 
 API_KEY = SecretBytes(b"sk-canary-0123456789abcdef")
 APP_TOKEN = SecretBytes(b"header.canary.signature")
+OWNER_TOKEN = SecretBytes(b"header.owner-canary.signature")
 GRANT = "users/alice/keys/openai/grants/1111111111111111"
 LEASE = Lease("0" * 32, 3, GRANT, START + timedelta(seconds=10), "vault:v1:canary")
-BODY = b'{"model":"gpt-4o","max_tokens":10}'
+BODY = b'{"model":"gpt-4o","max_tokens":10,"messages":[]}'
 CALL = AppCall(
     "request-0001",
     SpiffeId.parse("spiffe://example.org/app/billing"),
@@ -36,6 +37,7 @@ CALL = AppCall(
     (("Content-Type", "application/json"), ("Cookie", "canary"), ("Authorization", "canary")),
     BODY,
     APP_TOKEN,
+    OWNER_TOKEN,
 )
 ANSWER = b'{"choices":[],"usage":{"prompt_tokens":11,"completion_tokens":7}}'
 SETTLED = LeaseSettlement(

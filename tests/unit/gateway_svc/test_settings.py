@@ -215,6 +215,28 @@ def test_a_prefix_that_would_take_strangers_for_apps_is_refused(
     assert "canary" not in text
 
 
+_ISSUER = """
+[[app_issuers]]
+issuer = "https://issuer.example"
+audience = "keyturn-apps"
+jwks_url = "https://issuer.example/keys"
+kind = "kubernetes"
+"""
+
+
+def test_an_issuer_may_name_apps_of_ours(tmp_path: Path) -> None:
+    template = 'app_id_template = "spiffe://example.org/app/{namespace}/{name}"'
+    settings = _load(tmp_path, sections=_ISSUER + template)
+
+    assert [issuer.kind for issuer in settings.app_issuers] == ["kubernetes"]
+
+
+def test_an_issuer_that_can_name_no_app_of_ours_is_refused(tmp_path: Path) -> None:
+    text = _refusal(tmp_path, sections=_ISSUER + 'trust_domain = "example.org"')
+
+    assert "app_id_prefix" in text
+
+
 def test_verifications_need_no_settings(tmp_path: Path) -> None:
     settings = _load(tmp_path)
 

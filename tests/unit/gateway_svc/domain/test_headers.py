@@ -53,6 +53,7 @@ def test_a_listed_header_passes_to_openai(name: str) -> None:
         "X-Forwarded-For",
         "X-Forwarded-Client-Cert",
         "X-Keyturn-Key",
+        "X-Keyturn-Owner-Token",
         "X-Keyturn-Request-Id",
         "x-stainless",
         " accept",

@@ -14,7 +14,7 @@ from gateway_svc.domain.errors import (
 from gateway_svc.domain.live_session import UpstreamRefusedLiveError
 from gateway_svc.domain.ports import LeaseOutcome
 from gateway_svc.domain.usage import Usage, UsageSource
-from tests.unit.gateway_svc.relay_stage import API_KEY, CALL, LEASE, Stage
+from tests.unit.gateway_svc.relay_stage import API_KEY, APP_TOKEN, CALL, LEASE, OWNER_TOKEN, Stage
 
 LIVE = replace(
     CALL, method="GET", endpoint=Endpoint.parse("realtime"), query="model=gpt-realtime", body=b""
@@ -36,6 +36,8 @@ async def test_a_session_has_one_lease_for_a_websocket_and_the_model_of_its_quer
         "gpt-realtime",
     )
     assert request.body_sha256 == b""
+    assert (request.input_token_bound, request.output_token_bound) == (0, 0)
+    assert (request.app_token, request.owner_token) == (APP_TOKEN, OWNER_TOKEN)
 
 
 async def test_the_handshake_bears_the_key_and_the_listed_headers_only() -> None:
@@ -72,21 +74,30 @@ async def test_a_session_that_breaks_off_is_settled_as_cancelled() -> None:
     assert [s.outcome for s in stage.leaser.settlements] == [LeaseOutcome.CANCELLED]
 
 
-async def test_to_allow_a_model_takes_a_lease_that_is_settled_unused() -> None:
+async def test_to_go_on_or_to_use_a_model_is_checked_under_the_lease_there_is() -> None:
     stage = Stage()
     async with stage.live_relay.live(LIVE, []) as live:
         await live.allow(("gpt-4o", "whisper-1"))
         await live.allow(())
 
-    first, models, again = stage.leaser.requests
-    assert (models.model, models.more_models) == ("gpt-4o", ("whisper-1",))
-    assert again == first
-    assert [s.outcome for s in stage.leaser.settlements] == [
-        LeaseOutcome.UNUSED,
-        LeaseOutcome.UNUSED,
-        LeaseOutcome.CANCELLED,
+    [request] = stage.leaser.requests
+    assert stage.leaser.checks == [
+        (LEASE.lease_id, replace(request, more_models=("gpt-4o", "whisper-1"))),
+        (LEASE.lease_id, request),
     ]
+    assert [s.outcome for s in stage.leaser.settlements] == [LeaseOutcome.CANCELLED]
     assert len(stage.opener.opened) == 1
+
+
+async def test_a_model_is_checked_alone_where_the_handshake_named_none() -> None:
+    stage = Stage()
+    async with stage.live_relay.live(replace(LIVE, query=""), []) as live:
+        await live.allow(("gpt-4o", "whisper-1"))
+
+    [request] = stage.leaser.requests
+    assert stage.leaser.checks == [
+        (LEASE.lease_id, replace(request, model="gpt-4o", more_models=("whisper-1",)))
+    ]
 
 
 async def test_a_refusal_of_the_key_service_comes_before_any_connection() -> None:

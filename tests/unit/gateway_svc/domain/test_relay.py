@@ -13,6 +13,7 @@ from gateway_svc.domain.ports import (
     Lease,
     LeaseOutcome,
     LeaseRequest,
+    Remaining,
     StreamedBody,
     UpstreamRequest,
 )
@@ -28,6 +29,7 @@ from tests.unit.gateway_svc.relay_stage import (
     CALL,
     GRANT,
     LEASE,
+    OWNER_TOKEN,
     Stage,
 )
 
@@ -47,8 +49,10 @@ async def test_the_key_service_is_told_what_policy_needs_and_no_more() -> None:
             "gpt-4o",
             "10.1.2.3",
             hashlib.sha256(BODY).digest(),
-            len(BODY) + 10,
+            len(BODY),
+            10,
             APP_TOKEN,
+            owner_token=OWNER_TOKEN,
         )
     ]
 
@@ -89,6 +93,20 @@ async def test_the_receipt_says_whose_key_served() -> None:
         ("x-keyturn-grant", GRANT),
         ("x-keyturn-lease", "0" * 32),
     )
+
+
+async def test_the_receipt_says_what_is_left_of_the_limits_that_there_are() -> None:
+    lefts = [
+        (Remaining(requests=0), ("x-keyturn-remaining-requests", "0")),
+        (Remaining(tokens=1_000_000), ("x-keyturn-remaining-tokens", "1000000")),
+        (Remaining(micro_usd=12_500_000), ("x-keyturn-remaining-usd", "12.5")),
+        (Remaining(micro_usd=1), ("x-keyturn-remaining-usd", "0.000001")),
+        (Remaining(micro_usd=0), ("x-keyturn-remaining-usd", "0")),
+    ]
+
+    for remaining, entry in lefts:
+        async with Stage(lease=replace(LEASE, remaining=remaining)).relay.exchange(CALL) as served:
+            assert served.receipt.headers()[5:] == (entry,)
 
 
 async def test_nothing_of_the_key_is_left_in_the_relay_while_the_answer_comes() -> None:

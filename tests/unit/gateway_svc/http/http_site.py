@@ -22,19 +22,22 @@ class Site:
 
     Attributes:
         stage: Tells what became of the leases.
+        url: Where it serves.
+        tls: The app's side of a connection.
     """
 
     def __init__(self, server: HTTPServer, stage: Stage, port: int, tls: ssl.SSLContext) -> None:
         self.server = server
         self.stage = stage
+        self.url = f"https://localhost:{port}"
+        self.tls = tls
         self._port = port
-        self._tls = tls
 
     @asynccontextmanager
     async def connected(self, sent: bytes, limit: int = 2**16) -> AsyncIterator[Streams]:
         """Connect as the app and send something."""
         reader, writer = await asyncio.open_connection(
-            "127.0.0.1", self._port, ssl=self._tls, limit=limit
+            "127.0.0.1", self._port, ssl=self.tls, limit=limit
         )
         writer.write(sent)
         await writer.drain()

@@ -5,11 +5,14 @@ import json
 import pytest
 
 from gateway_svc.domain.errors import (
+    BudgetSpentError,
     GrantRevokedError,
     KeyRejectedUpstreamError,
     LeaseExpiredError,
+    RateLimitedError,
     UpstreamTimedOutError,
 )
+from gateway_svc.domain.reached_limit import ReachedLimit
 from gateway_svc.http.error_status import HTTP_STATUS, http_error, internal_error
 from svc_runtime.service_error import InvalidFieldError, ServiceError
 from svc_runtime.vault.errors import VaultUnavailableError
@@ -54,6 +57,38 @@ def test_a_retry_that_does_not_help_is_not_offered(error: ServiceError) -> None:
     _, headers, _ = http_error(error)
 
     assert set(headers) == {"content-type"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "error_type"),
+    [
+        ("concurrent_calls", "requests"),
+        ("requests_per_minute", "requests"),
+        ("tokens_per_minute", "tokens"),
+    ],
+)
+def test_a_full_rate_limit_has_openais_type_and_may_be_retried(kind: str, error_type: str) -> None:
+    limit = ReachedLimit("grant", kind, 60, 0)
+
+    status, headers, body = http_error(RateLimitedError(limit, 1.5))
+
+    error = json.loads(body)["error"]
+    assert (status, error["type"], error["code"]) == (429, error_type, "RATE_LIMITED")
+    assert limit.text in error["message"]
+    assert headers == {
+        "content-type": "application/json",
+        "retry-after": "2",
+        "retry-after-ms": "1500",
+        "x-should-retry": "true",
+    }
+
+
+def test_a_spent_budget_is_told_as_a_spent_quota_that_no_retry_helps() -> None:
+    status, headers, body = http_error(BudgetSpentError())
+
+    error = json.loads(body)["error"]
+    assert (status, error["type"], error["code"]) == (429, "insufficient_quota", "BUDGET_SPENT")
+    assert headers == {"content-type": "application/json", "x-should-retry": "false"}
 
 
 @pytest.mark.parametrize("status_and_type", HTTP_STATUS.values())

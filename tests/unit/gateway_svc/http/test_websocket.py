@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway_svc.domain.errors import ModelNotGrantedError
-from gateway_svc.domain.leases import Leases, Receipt
+from gateway_svc.domain.leases import Receipt
 from gateway_svc.domain.live_relay import Live
 from gateway_svc.domain.live_session import UpstreamRefusedLiveError
 from gateway_svc.domain.ports import LeaseOutcome, LeaseRequest, LiveClose
@@ -32,11 +32,9 @@ from gateway_svc.http.websocket import (
 )
 from svc_runtime.call_context import CallContext, bind_call
 from svc_runtime.service_error import InvalidFieldError, ServiceError
-from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_key_leaser import FakeKeyLeaser
-from tests.fakes.fake_key_opener import FakeKeyOpener
 from tests.fakes.fake_live_side import FakeLiveSide
-from tests.unit.gateway_svc.relay_stage import API_KEY, CALL, LEASE
+from tests.unit.gateway_svc.relay_stage import CALL, LEASE
 
 _RECEIPT: Final = Receipt("request-0001", "users/alice/keys/openai", 3, "grants/1", "0" * 32)
 _TOKEN: Final = "openai-insecure-api-key.aa.canary.cc"
@@ -59,12 +57,12 @@ def _request(**headers: str) -> web.Request:
 
 
 def _live(openai: FakeLiveSide, subprotocol: str, refusal: ServiceError | None) -> Live:
-    leases = Leases(FakeKeyLeaser(refusal or LEASE), FakeKeyOpener(API_KEY), FakeClock())
+    leaser = FakeKeyLeaser(refusal or LEASE)
     request = LeaseRequest(
-        "request-0001", CALL.key, CALL.app, "WEBSOCKET", "realtime", "", "", b"", 0, None
+        "request-0001", CALL.key, CALL.app, "WEBSOCKET", "realtime", "", "", b"", 0, 0, None
     )
     headers = (("x-request-id", "req-openai"), ("openai-version", "2020-10-01"))
-    return Live(_RECEIPT, subprotocol, headers, openai, leases, request)
+    return Live(_RECEIPT, subprotocol, headers, openai, leaser, request)
 
 
 @asynccontextmanager

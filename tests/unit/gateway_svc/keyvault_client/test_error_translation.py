@@ -7,14 +7,23 @@ import pytest
 from grpc.aio import AioRpcError, Metadata
 
 from gateway_svc.domain.errors import (
+    AppProofRequiredError,
+    BudgetSpentError,
     KeyDisabledError,
     KeyExpiredError,
     KeyPendingError,
     KeyRejectedUpstreamError,
     KeyServiceUnavailableError,
+    LimitStoreUnavailableError,
+    ModelPriceUnknownError,
     NotGrantedError,
+    OwnerNotPresentError,
+    RateLimitedError,
     SealedKeyUnusableError,
+    SuspendedError,
+    TokenBoundRequiredError,
 )
+from gateway_svc.domain.reached_limit import ReachedLimit
 from gateway_svc.keyvault_client.error_translation import BY_REASON, to_service_error
 from keyvault_svc.domain import errors as custody_errors
 from svc_runtime.error_details import STATUS_DETAILS_KEY, status_of
@@ -25,6 +34,15 @@ from svc_runtime.service_error import (
     ServiceError,
 )
 from svc_runtime.vault.errors import VaultUnavailableError
+
+_RATE = {"scope": "grant", "kind": "requests_per_minute", "limit": "60", "remaining": "0"}
+_BUDGET = {
+    "scope": "owner",
+    "kind": "usd_per_day",
+    "limit": "5000000",
+    "remaining": "120",
+    "end_time": "2026-04-01T00:00:00+00:00",
+}
 
 
 def _as_sent(error: ServiceError, code: grpc.StatusCode) -> AioRpcError:
@@ -47,6 +65,12 @@ def _rpc_error(
         (custody_errors.KeyExpiredError(), KeyExpiredError),
         (custody_errors.KeyRejectedError(), KeyRejectedUpstreamError),
         (custody_errors.KeyRecordUnreadableError(), SealedKeyUnusableError),
+        (custody_errors.AppProofRequiredError(), AppProofRequiredError),
+        (custody_errors.OwnerNotPresentError(), OwnerNotPresentError),
+        (custody_errors.SuspendedError(), SuspendedError),
+        (custody_errors.TokenBoundRequiredError(), TokenBoundRequiredError),
+        (custody_errors.ModelPriceUnknownError(), ModelPriceUnknownError),
+        (custody_errors.LimitStoreUnavailableError(), LimitStoreUnavailableError),
         (VaultUnavailableError(), VaultUnavailableError),
     ],
 )
@@ -84,6 +108,43 @@ def test_a_broken_rule_keeps_its_field_and_its_rule() -> None:
 )
 def test_whatever_is_no_decision_is_an_outage(error: AioRpcError) -> None:
     assert type(to_service_error(error)) is KeyServiceUnavailableError
+
+
+def test_a_full_rate_limit_keeps_its_figures_and_the_time_to_wait() -> None:
+    sent = custody_errors.RateLimitedError(_RATE, 12.345)
+
+    error = to_service_error(_as_sent(sent, grpc.StatusCode.RESOURCE_EXHAUSTED))
+
+    assert isinstance(error, RateLimitedError)
+    assert error.limit == ReachedLimit("grant", "requests_per_minute", 60, 0)
+    assert (error.details, error.retry_after_seconds) == (_RATE, 12.345)
+
+
+def test_a_spent_budget_keeps_its_figures_and_its_end() -> None:
+    sent = custody_errors.BudgetSpentError(_BUDGET)
+
+    error = to_service_error(_as_sent(sent, grpc.StatusCode.RESOURCE_EXHAUSTED))
+
+    assert isinstance(error, BudgetSpentError)
+    assert (error.details, error.retry_after_seconds) == (_BUDGET, None)
+
+
+def test_text_from_the_wire_reaches_no_app() -> None:
+    sent = custody_errors.BudgetSpentError(_BUDGET | {"scope": "canary", "hint": "canary"})
+
+    error = to_service_error(_as_sent(sent, grpc.StatusCode.RESOURCE_EXHAUSTED))
+
+    assert isinstance(error, BudgetSpentError)
+    assert (error.details, error.public_message) == ({}, BudgetSpentError.public_message)
+
+
+def test_a_time_to_wait_that_cannot_be_meant_is_left_out() -> None:
+    sent = custody_errors.RateLimitedError(_RATE, -1.0)
+
+    error = to_service_error(_as_sent(sent, grpc.StatusCode.RESOURCE_EXHAUSTED))
+
+    assert type(error) is RateLimitedError
+    assert error.retry_after_seconds is None
 
 
 @pytest.mark.parametrize("reason", BY_REASON)

@@ -7,6 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from structlog.testing import capture_logs
 
 from gateway_svc.domain.errors import KeyServiceUnavailableError
+from gateway_svc.domain.ports import Remaining
 from gateway_svc.keyvault_client.lease_message import lease_of
 from keyturn.keyvault.v1 import lease_pb2 as lease_pb
 from svc_runtime.secret_bytes import SecretBytes
@@ -45,6 +46,14 @@ def test_a_wrapped_lease_carries_a_token_that_shows_nowhere() -> None:
     assert (lease.ciphertext, lease.wrapping_token) == ("", SecretBytes(TOKEN))
     assert message.wrapping_token == b""
     assert "canary" not in repr(lease)
+
+
+def test_a_lease_says_what_is_left_and_tells_nothing_left_from_no_limit() -> None:
+    message = _message(SEALED)
+    message.remaining.CopyFrom(lease_pb.Remaining(requests=0, micro_usd=2**64 - 1))
+
+    assert lease_of(message).remaining == Remaining(0, None, 2**64 - 1)
+    assert lease_of(_message(SEALED)).remaining == Remaining()
 
 
 @pytest.mark.parametrize("message", [_message(), _message(SEALED, TOKEN)], ids=["neither", "both"])

@@ -39,6 +39,11 @@ class KeyService(KeyLeaseServiceServicer):
     ) -> lease_pb.AcquireLeaseResponse:
         raise NotImplementedError
 
+    async def CheckLease(  # noqa: N802 - the proto's name
+        self, request: object, context: object
+    ) -> lease_pb.CheckLeaseResponse:
+        raise NotImplementedError
+
     async def SettleLease(  # noqa: N802 - the proto's name
         self,
         request: lease_pb.SettleLeaseRequest,

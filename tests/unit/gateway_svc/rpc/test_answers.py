@@ -20,7 +20,7 @@ def _exchange(*pieces: bytes, status: int = 200) -> Exchange:
         method="GET", endpoint="models", status=status, headers=headers, removes_usage=False
     )
     request = LeaseRequest(
-        CALL.request_id, CALL.key, CALL.app, "GET", "models", "", CALL.source_ip, b"", 0, None
+        CALL.request_id, CALL.key, CALL.app, "GET", "models", "", CALL.source_ip, b"", 0, 0, None
     )
     use = LeaseUse(request, LEASE, openai_request_id="req-openai")
     return Exchange(UpstreamAnswer(status, headers, FakeUpstream(*pieces)._body()), reader, use)

@@ -1,23 +1,6 @@
-"""The closed set of failures that the gateway tells apps.
-
-ServiceError
-├── NotGrantedError, GrantRevokedError, GrantExpiredError     refused by the key service
-├── SourceNotGrantedError, EndpointNotGrantedError, ModelNotGrantedError
-├── KeyPendingError, KeyDisabledError, KeyExpiredError
-├── AppProofInvalidError
-├── KeyServiceUnavailableError, LeaseExpiredError, SealedKeyUnusableError
-├── HandoffSpentError, HandoffForgedError                    Vault
-├── KeyRejectedUpstreamError                                  OpenAI
-├── UpstreamUnavailableError, UpstreamTimedOutError, UpstreamAnswerUnusableError
-├── UpstreamNotAllowedError
-└── UpstreamRefusedError
-    ├── UpstreamInvalidRequestError, UpstreamNotFoundError, UpstreamForbiddenError
-    └── UpstreamConflictError, UpstreamRateLimitedError, UpstreamFailedError
-"""
+"""Why an app gets no key: refused by the key service, or not handed over whole."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from svc_runtime.service_error import ServiceError
 
@@ -92,6 +75,35 @@ class AppProofInvalidError(ServiceError):
     public_message = "The app's token does not prove that it is the app that calls."
 
 
+class AppProofRequiredError(ServiceError):
+    """The grant or the deployment needs the app's own token, and there is none."""
+
+    reason = "APP_PROOF_REQUIRED"
+    public_message = (
+        "This use of the key needs the app's own token, which the key service checks itself. Send "
+        "it as the bearer token of the call, beside a certificate if there is one."
+    )
+
+
+class OwnerNotPresentError(ServiceError):
+    """The grant needs the owner's presence, which nothing proves; or the proof sent is none."""
+
+    reason = "OWNER_NOT_PRESENT"
+    public_message = (
+        "This use of the key needs its owner to be present: send a valid ID token of the owner, or "
+        "of a member of the owning team, in x-keyturn-owner-token."
+    )
+
+
+class SuspendedError(ServiceError):
+    """Operators stopped the key, its owner, the app, or everything."""
+
+    reason = "SUSPENDED"
+    public_message = (
+        "The operators have suspended this use of the key. Ask them why, and when it goes on."
+    )
+
+
 class KeyServiceUnavailableError(ServiceError):
     """The key service is down, slow, or does not accept this gateway."""
 
@@ -138,83 +150,3 @@ class HandoffForgedError(ServiceError):
         "The sealed key was not wrapped as the key service does it. Nothing was sent to OpenAI, "
         "and security was told."
     )
-
-
-class KeyRejectedUpstreamError(ServiceError):
-    """OpenAI does not accept the key."""
-
-    reason = "KEY_REJECTED_UPSTREAM"
-    public_message = "OpenAI refused the key itself. Its owner must rotate it."
-
-
-class UpstreamUnavailableError(ServiceError):
-    """OpenAI cannot be reached, or broke off."""
-
-    reason = "UPSTREAM_UNAVAILABLE"
-    public_message = "OpenAI could not be reached, or broke off its answer."
-    retry_after_seconds = 1.0
-
-
-class UpstreamTimedOutError(ServiceError):
-    """OpenAI did not answer before the call's deadline."""
-
-    reason = "UPSTREAM_TIMED_OUT"
-    public_message = "OpenAI did not finish its answer before the deadline of the call."
-
-
-class UpstreamNotAllowedError(ServiceError):
-    """The key is for a host that the gateway's operator does not allow."""
-
-    reason = "UPSTREAM_NOT_ALLOWED"
-    public_message = (
-        "The key is for an OpenAI base URL that this gateway's operator does not allow. "
-        "Its owner can change it; nothing was sent."
-    )
-
-
-class UpstreamAnswerUnusableError(ServiceError):
-    """OpenAI's answer is too large for this kind of call, or is not what the endpoint promises."""
-
-    reason = "UPSTREAM_ANSWER_UNUSABLE"
-    public_message = (
-        "OpenAI's answer is larger than this call can carry, or not of the promised form. "
-        "Use the streaming pass-through call."
-    )
-
-
-class UpstreamRefusedError(ServiceError):
-    """OpenAI answered a typed call with an error. `details` say what it said."""
-
-    reason = "UPSTREAM_REFUSED"
-    public_message = "OpenAI refused the request; the details hold its status, code and message."
-
-    def __init__(self, details: Mapping[str, str]) -> None:
-        """Keep OpenAI's status, type, code and message, which hold no key any more."""
-        super().__init__()
-        self.details = details
-
-
-class UpstreamInvalidRequestError(UpstreamRefusedError):
-    """OpenAI found the request invalid."""
-
-
-class UpstreamNotFoundError(UpstreamRefusedError):
-    """OpenAI knows no such model or object, or the key has no access to it."""
-
-
-class UpstreamForbiddenError(UpstreamRefusedError):
-    """The key lacks the permission that the request needs at OpenAI."""
-
-
-class UpstreamConflictError(UpstreamRefusedError):
-    """OpenAI found the request to conflict with its state."""
-
-
-class UpstreamRateLimitedError(UpstreamRefusedError):
-    """The key's rate or quota at OpenAI is spent."""
-
-
-class UpstreamFailedError(UpstreamRefusedError):
-    """OpenAI failed on its side."""
-
-    retry_after_seconds = 1.0
