@@ -14,14 +14,24 @@ from keyturn_cli.exit_codes import ExitCode, epilog
 
 _COMMANDS: Final = {
     "login": LazyCommand("keyturn_cli.commands.login:login_command", "Log in as an owner."),
+    "logout": LazyCommand("keyturn_cli.commands.login:logout_command", "Forget the login."),
     "keys": LazyCommand(
         "keyturn_cli.commands.keys:keys_group", "Give keys into custody, rotate, destroy them."
     ),
     "grants": LazyCommand(
         "keyturn_cli.commands.grants:grants_group", "Let apps use a key, and withdraw that."
     ),
+    "requests": LazyCommand(
+        "keyturn_cli.commands.requests:requests_group", "Ask an owner for a grant, and decide."
+    ),
+    "usage": LazyCommand(
+        "keyturn_cli.commands.usage:usage_command", "Show what was used, and what limits leave."
+    ),
     "owner": LazyCommand(
         "keyturn_cli.commands.owner:owner_group", "Export or erase all that is held on an owner."
+    ),
+    "operator": LazyCommand(
+        "keyturn_cli.commands.operator:operator_group", "Stop a key, an owner, an app, everything."
     ),
     "chat": LazyCommand("keyturn_cli.commands.chat:chat_command", "Ask a model, as an app."),
     "audit": LazyCommand(

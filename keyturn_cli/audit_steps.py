@@ -29,7 +29,9 @@ class StepKind(StrEnum):
     APP_TO_GATEWAY = "app -> gateway"
     OWNER_TO_KEY_SERVICE = "owner -> key service"
     LEASE = "lease"
+    LEASE_CHECK = "lease check"
     KV_READ = "KV read"
+    CONTROLS_READ = "controls read"
     KV_WRITE = "KV write"
     KV_METADATA = "KV metadata"
     KV_DESTROY = "KV destroy"
@@ -193,6 +195,9 @@ _WRAPPING: Final = {
 }
 
 
+_CONTROLS: Final = "data/operator/controls"
+
+
 def _vault_kind(request: Mapping[str, Any], path: str) -> StepKind:
     mount_type = request.get("mount_type")
     inside = path.removeprefix(_text(request.get("mount_point")))
@@ -204,9 +209,12 @@ def _vault_kind(request: Mapping[str, Any], path: str) -> StepKind:
     if area in {"destroy", "delete"}:
         return StepKind.KV_DESTROY
     kind = _KV.get(_text(request.get("operation")), StepKind.OTHER)
-    # Metadata holds no ciphertext: reading it hands nothing over.
-    is_metadata = kind is StepKind.KV_READ and area != "data"
-    return StepKind.KV_METADATA if is_metadata else kind
+    if kind is not StepKind.KV_READ:
+        return kind
+    # Neither metadata nor the operators' controls hold a ciphertext: reading them hands none over.
+    if inside == _CONTROLS:
+        return StepKind.CONTROLS_READ
+    return StepKind.KV_READ if area == "data" else StepKind.KV_METADATA
 
 
 def _outcome(entry: Mapping[str, Any]) -> str:
@@ -232,6 +240,8 @@ def _service_kind(record: Mapping[str, Any], method: str) -> StepKind:
         return StepKind.OTHER
     if method.endswith("/AcquireLease"):
         return StepKind.LEASE
+    if method.endswith("/CheckLease"):
+        return StepKind.LEASE_CHECK
     if _VERIFICATION_SERVICE in method:
         return StepKind.VERIFICATION
     is_owner_call = method.startswith(_KEY_SERVICE_METHODS)

@@ -18,7 +18,7 @@ from keyturn_cli.audit_steps import (
 
 KEY_SERVICE_ROLE: Final = "keyvault-svc"
 GATEWAY_ROLE: Final = "gateway-svc"
-MAINTENANCE_ROLE: Final = "keyvault-maintenance"  # the rewrap job: reads, and opens nothing
+MAINTENANCE_ROLE: Final = "keyvault-maintenance"  # rewrap and remind: read, and open nothing
 
 
 class VerdictKind(StrEnum):
@@ -131,7 +131,8 @@ def _misdeeds(vault_steps: Sequence[AuditStep]) -> Iterable[str]:
         if step.outcome == Outcome.DENIED:
             yield f"Vault denied {who} an operation: {step.what}."
         is_maintenance = step.who == MAINTENANCE_ROLE and not step.lease
-        if step.kind is StepKind.KV_READ and step.who != KEY_SERVICE_ROLE and not is_maintenance:
+        is_read = step.kind in {StepKind.KV_READ, StepKind.CONTROLS_READ}
+        if is_read and step.who != KEY_SERVICE_ROLE and not is_maintenance:
             yield f"A KV read was made by {who}, not {KEY_SERVICE_ROLE}."
         if step.kind is StepKind.DECRYPT and step.who != GATEWAY_ROLE:
             yield f"A decrypt was made by {who}, not {GATEWAY_ROLE}."

@@ -20,6 +20,19 @@ _FROM_LOCAL_STACK: Final = (
     "`keyturn local up` writes it into .keyturn/client.env; elsewhere, ask your operator for it"
 )
 _FROM_LOGIN: Final = "`keyturn login` obtains it"
+_FROM_OPERATOR: Final = "`keyturn login` reads it; ask your operator for it"
+
+OF_ISSUER: Final[Mapping[str, str]] = {
+    "KEYTURN_OIDC_ISSUER": _FROM_OPERATOR,
+    "KEYTURN_OIDC_CLIENT_ID": _FROM_OPERATOR,
+    "KEYTURN_OIDC_CLIENT_SECRET_FILE": _FROM_OPERATOR,
+    "KEYTURN_OIDC_CA": _FROM_OPERATOR,
+    "KEYTURN_OIDC_SCOPES": _FROM_OPERATOR,
+    "KEYTURN_OIDC_FLOW": "`keyturn login` reads it; `browser` or `device`, as you like",
+    "KEYTURN_OIDC_REDIRECT_PORT": _FROM_OPERATOR,
+    "KEYTURN_OIDC_NAME_CLAIM": _FROM_OPERATOR,
+}
+"""The variables of a login at an OIDC issuer. The local stack has none: its login is Vault's."""
 
 MADE_BY: Final[Mapping[str, str]] = {
     "KEYTURN_GRPC": _FROM_LOCAL_STACK,
@@ -35,12 +48,14 @@ MADE_BY: Final[Mapping[str, str]] = {
     "VAULT_CACERT": _FROM_LOCAL_STACK,
     "KEYTURN_VAULT_AUDIT_LOG": _FROM_LOCAL_STACK,
 }
-"""Every variable that the command knows, and which command makes it."""
+"""Every variable that the command knows, but for those of an issuer, and which command makes it."""
+
+_MAKERS: Final = {**MADE_BY, **OF_ISSUER}
 
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """The variables of `MADE_BY`: those of the environment, and those of a file behind them.
+    """The variables of `MADE_BY` and `OF_ISSUER`: the environment's, and a file's behind them.
 
     Attributes:
         env_file: The file that was read, or would have been; it may not exist.
@@ -95,7 +110,7 @@ class ClientSettings:
             raise CommandError(
                 f"{name} is set neither in the environment nor in {self.env_file}.",
                 ExitCode.USAGE,
-                hint=f"{name}: {MADE_BY[name]}.",
+                hint=f"{name}: {_MAKERS[name]}.",
             )
         return value
 
@@ -112,7 +127,7 @@ class ClientSettings:
             raise CommandError(
                 f"{name} names {path}, which cannot be read: {error.strerror}.",
                 ExitCode.USAGE,
-                hint=f"{name}: {MADE_BY[name]}.",
+                hint=f"{name}: {_MAKERS[name]}.",
             ) from error
 
     @property
@@ -120,6 +135,11 @@ class ClientSettings:
         """Where a login is kept: beside `client.env`, or else in the user's state folder."""
         beside = self.env_file.parent
         return (beside if beside.is_dir() else self.state_dir) / "owner-token"
+
+    @property
+    def refresh_token_file(self) -> Path:
+        """Where a login keeps what renews it: beside the login."""
+        return self.owner_token_file.with_name("owner-refresh-token")
 
     @property
     def logs_dir(self) -> Path:

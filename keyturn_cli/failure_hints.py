@@ -36,7 +36,8 @@ BY_REASON: Final[Mapping[str, Advice]] = {
         ExitCode.REFUSED, "Use an identity that may do this; `keyturn doctor` shows yours."
     ),
     "NOT_THE_OWNER": Advice(
-        ExitCode.REFUSED, "Log in as the owner (`keyturn login`), or have the owner do it."
+        ExitCode.REFUSED,
+        "Log in as the owner (`keyturn login`), or have the owner or an admin of the team do it.",
     ),
     "NOT_GRANTED": Advice(ExitCode.REFUSED, _ASK_OWNER),
     "GRANT_REVOKED": Advice(ExitCode.REFUSED, _ASK_OWNER),
@@ -51,6 +52,27 @@ BY_REASON: Final[Mapping[str, Advice]] = {
         ExitCode.REFUSED, "Use a granted model (--model), or ask the owner to grant this one."
     ),
     "APP_PROOF_INVALID": Advice(ExitCode.REFUSED, "Get a new token for the app."),
+    "APP_PROOF_REQUIRED": Advice(
+        ExitCode.REFUSED, "The app must send its own token, beside its certificate if it has one."
+    ),
+    "OWNER_NOT_PRESENT": Advice(
+        ExitCode.REFUSED,
+        "The app must send a valid ID token of the owner in `x-keyturn-owner-token`.",
+    ),
+    "RATE_LIMITED": Advice(
+        ExitCode.CONFLICT, "Wait as long as it says, or ask the owner for a higher limit."
+    ),
+    "BUDGET_SPENT": Advice(
+        ExitCode.CONFLICT,
+        "The owner sees what is left with `keyturn usage`, and can give more.",
+    ),
+    "TOKEN_BOUND_REQUIRED": Advice(
+        ExitCode.REFUSED,
+        "Set `max_completion_tokens` or `max_output_tokens`, and send the prompt as text.",
+    ),
+    "MODEL_PRICE_UNKNOWN": Advice(
+        ExitCode.REFUSED, "Use another model, or ask your operator to add its price."
+    ),
     "KEY_NOT_FOUND": Advice(ExitCode.CONFLICT, "`keyturn keys list` shows the keys."),
     "KEY_EXISTS": Advice(ExitCode.CONFLICT, "`keyturn keys rotate` replaces it."),
     "KEY_DUPLICATE": Advice(
@@ -79,9 +101,30 @@ BY_REASON: Final[Mapping[str, Advice]] = {
         ExitCode.CONFLICT, "`keyturn grants list KEY` shows it; `keyturn grants revoke` ends it."
     ),
     "TOO_MANY_GRANTS": Advice(ExitCode.CONFLICT, "`keyturn grants revoke` makes room."),
+    "GRANT_ENDED": Advice(ExitCode.CONFLICT, "`keyturn grants add` makes a new one."),
+    "CONSENT_TEXT_OUTDATED": Advice(
+        ExitCode.CONFLICT, "Without --consent-text, the command shows the text in force and asks."
+    ),
+    "GRANT_REQUEST_NOT_FOUND": Advice(
+        ExitCode.CONFLICT, "Owners see theirs with `keyturn requests list`."
+    ),
+    "GRANT_REQUEST_DECIDED": Advice(
+        ExitCode.CONFLICT, "`keyturn requests show NAME` shows how; `keyturn grants` changes it."
+    ),
+    "TOO_MANY_GRANT_REQUESTS": Advice(
+        ExitCode.CONFLICT, "`keyturn requests decline` makes room; who asks waits for the owner."
+    ),
+    "STEP_UP_REQUIRED": Advice(ExitCode.REFUSED, "Run `keyturn login --fresh`, then this again."),
+    "SUSPENDED": Advice(
+        ExitCode.REFUSED, "Ask your operators, who see why with `keyturn operator controls`."
+    ),
+    "TOO_MANY_SUSPENSIONS": Advice(
+        ExitCode.CONFLICT, "`keyturn operator resume` makes room; '*' stops everything by one stop."
+    ),
     "VAULT_UNAVAILABLE": Advice(ExitCode.UNAVAILABLE, _AGAIN),
     "ISSUER_UNAVAILABLE": Advice(ExitCode.UNAVAILABLE, _AGAIN),
     "KEY_SERVICE_UNAVAILABLE": Advice(ExitCode.UNAVAILABLE, _AGAIN),
+    "LIMIT_STORE_UNAVAILABLE": Advice(ExitCode.UNAVAILABLE, _AGAIN),
     "LEASE_EXPIRED": Advice(ExitCode.UNAVAILABLE, _AGAIN),
     "UPSTREAM_UNAVAILABLE": Advice(ExitCode.UNAVAILABLE, "Try again; OpenAI may be down."),
     "UPSTREAM_NOT_ALLOWED": Advice(

@@ -7,6 +7,7 @@ from typing import Final, TypedDict
 
 from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn_cli.key_dues import age_of, dues_of
+from keyturn_cli.limit_views import LimitsDocument, limits_document, limits_words
 from keyturn_cli.record_views import for_people, iso_time
 
 KEY_COLUMNS: Final = ("name", "state", "version", "age", "due", "active grants", "creator")
@@ -41,6 +42,7 @@ class KeyDocument(TypedDict):
     rotate_due_time: str | None
     assurance: str
     base_url: str | None
+    limits: LimitsDocument
     verification: VerificationDocument | None
     incoming: VersionDocument | None
     retiring: VersionDocument | None
@@ -68,6 +70,7 @@ def key_document(key: key_pb.Key) -> KeyDocument:
         rotate_due_time=iso_time(key.rotate_due_time) if key.HasField("rotate_due_time") else None,
         assurance=_assurance_word(key.assurance),
         base_url=key.base_url or None,
+        limits=limits_document(key.limits),
         verification=_verification(key),
         incoming=_version_document(key.incoming) if key.HasField("incoming") else None,
         retiring=_version_document(key.retiring) if key.HasField("retiring") else None,
@@ -105,6 +108,7 @@ def key_fields(key: key_pb.Key, now: datetime) -> list[tuple[str, str]]:
         ("expires", for_people(document["expire_time"]) or "never"),
         ("assurance", document["assurance"]),
         ("used at", document["base_url"] or "the deployment's default"),
+        ("limits", limits_words(document["limits"])),
         ("created", for_people(document["create_time"])),
         ("rotated", for_people(document["rotate_time"])),
         ("active grants", str(key.active_grant_count)),

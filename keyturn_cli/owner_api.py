@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TypeVar
 
 import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
 
 from keyturn.keyvault.v1 import grant_pb2 as grant_pb
 from keyturn.keyvault.v1 import grant_service_pb2 as grants_pb
 from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_service_pb2 as keys_pb
 from keyturn.keyvault.v1 import owner_service_pb2 as owners_pb
+from keyturn.keyvault.v1 import usage_service_pb2 as usage_pb
 from keyturn.keyvault.v1.grant_service_pb2_grpc import GrantServiceStub
 from keyturn.keyvault.v1.key_service_pb2_grpc import KeyServiceStub
 from keyturn.keyvault.v1.owner_service_pb2_grpc import OwnerServiceStub
+from keyturn.keyvault.v1.usage_service_pb2_grpc import UsageServiceStub
 from keyturn_cli.call_failure import command_error_of
 from keyturn_cli.client_settings import ClientSettings
 from keyturn_cli.owner_token import OwnerToken
@@ -42,6 +45,7 @@ class OwnerAPI:
         self._keys = KeyServiceStub(channel)
         self._grants = GrantServiceStub(channel)
         self._owners = OwnerServiceStub(channel)
+        self._usage = UsageServiceStub(channel)
         self._token = token
         self._options = options
         self._address = address
@@ -149,23 +153,66 @@ class OwnerAPI:
         call = self._owners.EraseOwner(request, timeout=self._timeout, metadata=self._metadata())
         return await self._answer(call)
 
-    async def create_grant(self, key: str, grant: grant_pb.Grant) -> grant_pb.Grant:
-        """Record the consent that *grant* describes and return the record."""
-        request = grants_pb.CreateGrantRequest(parent=key, grant=grant)
-        call = self._grants.CreateGrant(request, timeout=self._timeout, metadata=self._metadata())
-        return (await self._answer(call)).grant
+    async def get_consent_text(self) -> grants_pb.GetConsentTextResponse:
+        """Return what owners agree to when they grant."""
+        return await self.send(self._grants.GetConsentText, grants_pb.GetConsentTextRequest())
 
-    async def list_grants(self, key: str) -> Sequence[grant_pb.Grant]:
-        """Return a key's grants, the oldest first."""
-        request = grants_pb.ListGrantsRequest(parent=key)
-        call = self._grants.ListGrants(request, timeout=self._timeout, metadata=self._metadata())
-        return (await self._answer(call)).grants
+    async def create_grant(
+        self, key: str, grant: grant_pb.Grant, consent_text_version: str
+    ) -> grant_pb.Grant:
+        """Record the consent that *grant* describes and return the record."""
+        request = grants_pb.CreateGrantRequest(
+            parent=key, grant=grant, consent_text_version=consent_text_version
+        )
+        return (await self.send(self._grants.CreateGrant, request)).grant
+
+    async def update_grant(
+        self, grant: grant_pb.Grant, fields: Sequence[str], consent_text_version: str = ""
+    ) -> grant_pb.Grant:
+        """Change *fields* of the grant to what *grant* has, and return its record."""
+        request = grants_pb.UpdateGrantRequest(
+            grant=grant,
+            update_mask=FieldMask(paths=fields),
+            consent_text_version=consent_text_version,
+        )
+        return (await self.send(self._grants.UpdateGrant, request)).grant
+
+    async def list_grants(self, parent: str, app: str = "") -> Sequence[grant_pb.Grant]:
+        """Return the grants on a key, or on all keys of an owner, the oldest first."""
+        request = grants_pb.ListGrantsRequest(parent=parent, app=app)
+        return (await self.send(self._grants.ListGrants, request)).grants
 
     async def revoke_grant(self, name: str) -> grant_pb.Grant:
         """Withdraw a consent and return its record."""
         request = grants_pb.RevokeGrantRequest(name=name)
         call = self._grants.RevokeGrant(request, timeout=self._timeout, metadata=self._metadata())
         return (await self._answer(call)).grant
+
+    async def get_usage(self, name: str, since: date, until: date) -> usage_pb.GetUsageResponse:
+        """Return what an owner or a key used from *since* to *until*, and what limits leave."""
+        request = usage_pb.GetUsageRequest(
+            name=name, since_date=since.isoformat(), until_date=until.isoformat()
+        )
+        whole = await self.send(self._usage.GetUsage, request)
+        while whole.next_page_token:
+            request.page_token = whole.next_page_token
+            page = await self.send(self._usage.GetUsage, request)
+            whole.rows.extend(page.rows)
+            whole.next_page_token = page.next_page_token
+        return whole
+
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """The connection, for stubs of other services of the owner port."""
+        return self._channel
+
+    async def send(self, method: Callable[..., Awaitable[_Answer]], request: Message) -> _Answer:
+        """Make one call of *method*, a stub's over `channel`, and return its answer.
+
+        Raises:
+            CommandError: The key service cannot answer, or refuses.
+        """
+        return await self._answer(method(request, timeout=self._timeout, metadata=self._metadata()))
 
     @property
     def _timeout(self) -> float:

@@ -14,7 +14,9 @@ from keyturn_cli.key_views import (
     proof_document,
     proof_words,
 )
+from keyturn_cli.limit_views import LimitsDocument, limits_document
 from keyturn_cli.record_views import GrantDocument, for_people, grant_document, iso_time
+from keyturn_cli.request_views import RequestDocument, request_document
 
 
 class ExportedKeyDocument(TypedDict):
@@ -33,13 +35,23 @@ class RetentionDocument(TypedDict):
     gone_time: str | None
 
 
+class ExportedSuspensionDocument(TypedDict):
+    """What operators have stopped of the owner's."""
+
+    subject: str
+    create_time: str
+
+
 class ExportDocument(TypedDict):
-    """Everything that is held on an owner, for programs."""
+    """Everything that is held on an owner but usage, for programs."""
 
     name: str
     export_time: str
     keys: list[ExportedKeyDocument]
     retention_notices: list[RetentionDocument]
+    grant_requests: list[RequestDocument]
+    limits: LimitsDocument
+    suspensions: list[ExportedSuspensionDocument]
 
 
 class ErasureDocument(TypedDict):
@@ -48,10 +60,13 @@ class ErasureDocument(TypedDict):
     name: str
     proofs: list[ProofDocument]
     retention_notices: list[RetentionDocument]
+    forgotten_entry_count: int
+    ended_suspension_count: int
+    has_ended_limits: bool
 
 
 def export_document(export: owners_pb.ExportOwnerResponse, now: datetime) -> ExportDocument:
-    """Return *export*, its grants as they stand at *now*, for programs."""
+    """Return *export*, its grants and requests as they stand at *now*, for programs."""
     return ExportDocument(
         name=export.name,
         export_time=iso_time(export.export_time),
@@ -63,6 +78,14 @@ def export_document(export: owners_pb.ExportOwnerResponse, now: datetime) -> Exp
             for exported in export.keys
         ],
         retention_notices=[_retention(notice) for notice in export.retention_notices],
+        grant_requests=[request_document(request, now) for request in export.grant_requests],
+        limits=limits_document(export.limits),
+        suspensions=[
+            ExportedSuspensionDocument(
+                subject=suspension.subject, create_time=iso_time(suspension.create_time)
+            )
+            for suspension in export.suspensions
+        ],
     )
 
 
@@ -72,6 +95,9 @@ def erasure_document(erasure: owners_pb.EraseOwnerResponse) -> ErasureDocument:
         name=erasure.name,
         proofs=[proof_document(proof) for proof in erasure.proofs],
         retention_notices=[_retention(notice) for notice in erasure.retention_notices],
+        forgotten_entry_count=erasure.forgotten_entry_count,
+        ended_suspension_count=erasure.ended_suspension_count,
+        has_ended_limits=erasure.has_ended_limits,
     )
 
 
@@ -80,6 +106,13 @@ def erasure_lines(erasure: owners_pb.EraseOwnerResponse) -> list[str]:
     lines = [proof_words(proof) for proof in erasure.proofs]
     if not lines:
         lines = [f"{erasure.name} held no keys: there was nothing to destroy."]
+    if erasure.forgotten_entry_count:
+        entries = f"{erasure.forgotten_entry_count:,} entries of the store of limits"
+        lines.append(f"Forgot usage, networks and counts: {entries}.")
+    if erasure.ended_suspension_count:
+        lines.append(f"Suspensions that ended: {erasure.ended_suspension_count}.")
+    if erasure.has_ended_limits:
+        lines.append("The limits that operators set for this owner alone ended.")
     if erasure.retention_notices:
         lines += ["", "What stays elsewhere:"]
         lines += [f"  {_retention_words(notice)}" for notice in erasure.retention_notices]

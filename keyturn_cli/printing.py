@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import click
@@ -34,18 +34,20 @@ def print_json(document: object) -> None:
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print *rows* under *columns*, no name cut anywhere.
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Collection[str] = ()
+) -> None:
+    """Print *rows* under *columns*, no name cut anywhere, those of *numbers* aligned to the right.
 
     A pipe gets whole lines. A terminal gets a table, or where that is too wide for it, one block
     of lines for each row.
     """
     cells = [[one_line(cell) or "-" for cell in row] for row in rows]
     if not sys.stdout.isatty():
-        _print_for_pipe(columns, cells)
+        _print_for_pipe(columns, cells, numbers)
         return
     console = Console()
-    table = _table(columns, cells)
+    table = _table(columns, cells, numbers)
     if console.measure(table, options=console.options.update(width=_WIDEST)).maximum <= (
         console.width
     ):
@@ -56,20 +58,27 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         click.echo()
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def _table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[str]
+) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, no_wrap=True)
+        table.add_column(column, no_wrap=True, justify="right" if column in numbers else "left")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))  # Text: no markup out of data
     return table
 
 
-def _print_for_pipe(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _print_for_pipe(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[str]
+) -> None:
     lines = [[column.upper() for column in columns], *rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     for line in lines:
-        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        padded = (
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for column, cell, width in zip(columns, line, widths, strict=True)
+        )
         click.echo(_GAP.join(padded).rstrip())
 
 

@@ -9,8 +9,11 @@ from typing import Final, TypedDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from keyturn.keyvault.v1 import grant_pb2 as grant_pb
+from keyturn_cli.limit_views import LimitsDocument, limits_document, limits_words
 
-GRANT_COLUMNS: Final = ("name", "state", "app", "models", "endpoints", "networks", "expires")
+GRANT_COLUMNS: Final = (
+    *("name", "state", "app", "models", "endpoints", "networks", "limits", "expires"),
+)
 
 _TO_THE_MINUTE: Final = "%Y-%m-%d %H:%MZ"
 
@@ -25,11 +28,18 @@ class GrantDocument(TypedDict):
     endpoints: list[str]
     source_cidrs: list[str]
     may_choose_account: bool
+    limits: LimitsDocument
+    needs_owner_presence: bool
+    needs_app_proof: bool
     expire_time: str | None
     create_time: str | None
     creator: str
     revoke_time: str | None
     revoker: str | None
+    consent_text_version: str | None
+    update_time: str | None
+    updater: str | None
+    grant_request: str | None
 
 
 def grant_document(grant: grant_pb.Grant, now: datetime) -> GrantDocument:
@@ -42,11 +52,18 @@ def grant_document(grant: grant_pb.Grant, now: datetime) -> GrantDocument:
         endpoints=list(grant.endpoints),
         source_cidrs=list(grant.source_cidrs),
         may_choose_account=grant.may_choose_account,
+        limits=limits_document(grant.limits),
+        needs_owner_presence=grant.needs_owner_presence,
+        needs_app_proof=grant.needs_app_proof,
         expire_time=iso_time(grant.expire_time) if grant.HasField("expire_time") else None,
         create_time=iso_time(grant.create_time) if grant.HasField("create_time") else None,
         creator=grant.creator,
         revoke_time=iso_time(grant.revoke_time) if grant.HasField("revoke_time") else None,
         revoker=grant.revoker or None,
+        consent_text_version=grant.consent_text_version or None,
+        update_time=iso_time(grant.update_time) if grant.HasField("update_time") else None,
+        updater=grant.updater or None,
+        grant_request=grant.grant_request or None,
     )
 
 
@@ -59,6 +76,7 @@ def grant_row(grant: GrantDocument) -> list[str]:
         _words(grant["models"]),
         _words(grant["endpoints"]),
         _words(grant["source_cidrs"]) or "anywhere",
+        limits_words(grant["limits"]) or "none",
         for_people(grant["expire_time"]) or "never",
     ]
 

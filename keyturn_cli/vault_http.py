@@ -46,7 +46,7 @@ class VaultHTTP:
         method: str,
         path: str,
         *,
-        body: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
         token: SecretBytes | None = None,
     ) -> VaultAnswer:
         """Call *path*, what follows `/v1/`, and return the answer, whatever its status.

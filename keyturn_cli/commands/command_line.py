@@ -14,8 +14,10 @@ from keyturn_cli.client_settings import ClientSettings
 from keyturn_cli.command_error import CommandError
 from keyturn_cli.exit_codes import ExitCode
 from keyturn_cli.expiry import parse_expiry
+from keyturn_cli.oidc_renewal import require_login
+from keyturn_cli.oidc_step_up import with_step_up
 from keyturn_cli.owner_api import OwnerAPI, owner_api
-from keyturn_cli.owner_token import OwnerToken, require_owner_token
+from keyturn_cli.owner_token import OwnerToken
 from keyturn_cli.resource_names import full_name
 from keyturn_cli.service_channels import CallOptions, new_request_id
 from svc_runtime.clock import SystemClock
@@ -84,7 +86,7 @@ class OwnerSession:
         """
         self.settings = ClientSettings.load()
         self.now = SystemClock().now()
-        self.token: OwnerToken = require_owner_token(self.settings, self.now)
+        self.token: OwnerToken = require_login(self.settings, self.now)
 
     @property
     def person(self) -> str | None:
@@ -113,13 +115,18 @@ class OwnerSession:
     ) -> _Result:
         """Do *work* at the key service, each call of it within *timeout_seconds*.
 
+        If the key service asks for a fresher login, the person logs in anew and it is done again.
+
         Raises:
             CommandError: The key service cannot answer, or refuses.
         """
 
-        async def connected() -> _Result:
+        async def connected(token: OwnerToken) -> _Result:
             options = call_options(timeout_seconds)
-            async with owner_api(self.settings, self.token, options) as api:
+            async with owner_api(self.settings, token, options) as api:
                 return await work(api)
 
-        return run(connected())
+        result, self.token = with_step_up(
+            self.settings, self.token, lambda token: run(connected(token))
+        )
+        return result

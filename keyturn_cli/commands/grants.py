@@ -5,14 +5,18 @@ from __future__ import annotations
 import click
 
 from keyturn.keyvault.v1 import grant_pb2 as grant_pb
+from keyturn_cli.command_error import CommandError
 from keyturn_cli.commands.command_line import (
     OwnerSession,
     examples,
     json_option,
     timeout_option,
 )
+from keyturn_cli.commands.consent import OUTDATED, Agreement, agreement_options
+from keyturn_cli.commands.grant_terms import TypedTerms, term_options
 from keyturn_cli.printing import print_json, print_table
 from keyturn_cli.record_views import GRANT_COLUMNS, grant_document, grant_row
+from keyturn_cli.resource_names import owner_name
 
 
 @click.group("grants")
@@ -28,70 +32,33 @@ def grants_group() -> None:
     "add",
     epilog=examples(
         "keyturn grants add openai --app spiffe://example.org/app/billing \\",
-        "  --model 'gpt-4o*' --endpoint chat/completions --expires 30d",
+        "  --model 'gpt-4o*' --endpoint chat/completions --usd-per-month 50 --expires 30d",
     ),
 )
 @click.argument("key")
 @click.option("--app", required=True, metavar="SPIFFE_ID", help="The app that may use the key.")
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    required=True,
-    help="A model, a prefix such as 'gpt-4o*', or '*' for every one. Repeatable.",
-)
-@click.option(
-    "--endpoint",
-    "endpoints",
-    multiple=True,
-    required=True,
-    help="A path after /v1/, such as chat/completions, or '*' for every one. Repeatable.",
-)
-@click.option(
-    "--source-cidr",
-    "source_cidrs",
-    multiple=True,
-    help="A network that the app may call from. Repeatable; without it, from anywhere.",
-)
-@click.option(
-    "--expires",
-    metavar="WHEN",
-    help="When the grant ends: 30d, 12h, or a time such as 2027-01-01T00:00:00Z. "
-    "Without it: when it is revoked.",
-)
-@click.option(
-    "--may-choose-account",
-    is_flag=True,
-    help="Let the app name OpenAI's organisation and project by header.",
-)
+@term_options(are_required=True)
+@agreement_options
 @json_option
 @timeout_option()
-def add(  # noqa: PLR0913 - one parameter per option, as click wants it
+def add(
     key: str,
     *,
     app: str,
-    models: tuple[str, ...],
-    endpoints: tuple[str, ...],
-    source_cidrs: tuple[str, ...],
-    expires: str | None,
-    may_choose_account: bool,
+    terms: TypedTerms,
+    is_confirmed: bool,
+    consent_text: str,
     as_json: bool,
     timeout_seconds: float,
 ) -> None:
-    """Consent that one app may use KEY."""
+    """Consent that one app may use KEY.
+
+    It shows the text that you agree to, and asks. Scripts give --yes, or --consent-text VERSION.
+    """
     session = OwnerSession()
-    full_name = session.full_name(key)
-    grant = grant_pb.Grant(
-        app=app,
-        models=models,
-        endpoints=endpoints,
-        source_cidrs=source_cidrs,
-        may_choose_account=may_choose_account,
-    )
-    expire_time = session.expiry(expires)
-    if expire_time is not None:
-        grant.expire_time.FromDatetime(expire_time)
-    created = session.call(timeout_seconds, lambda api: api.create_grant(full_name, grant))
+    full_name, grant = session.full_name(key), terms.grant(session, app)
+    version = Agreement(is_confirmed, consent_text).to(session, timeout_seconds)
+    created = session.call(timeout_seconds, lambda api: api.create_grant(full_name, grant, version))
     if as_json:
         print_json(grant_document(created, session.now))
     else:
@@ -99,22 +66,83 @@ def add(  # noqa: PLR0913 - one parameter per option, as click wants it
         click.echo(f"{created.app} may use {full_name} from now on.", err=True)
 
 
-@grants_group.command("list", epilog=examples("keyturn grants list openai"))
-@click.argument("key")
+@grants_group.command(
+    "set",
+    epilog=examples(
+        "keyturn grants set openai/grants/9396ea8e170ceed3 --model gpt-4o-mini --usd-per-day 5",
+        "keyturn grants set openai/grants/9396ea8e170ceed3 --remove expires --yes",
+    ),
+)
+@click.argument("grant_name")
+@term_options(are_required=False)
+@agreement_options
 @json_option
 @timeout_option()
-def list_(key: str, *, as_json: bool, timeout_seconds: float) -> None:
-    """List the grants on KEY, the oldest first, ended ones included."""
+def set_(
+    grant_name: str,
+    *,
+    terms: TypedTerms,
+    is_confirmed: bool,
+    consent_text: str,
+    as_json: bool,
+    timeout_seconds: float,
+) -> None:
+    """Change what an active grant allows, from the app's next request.
+
+    What is given takes the place of what was; the rest stays. GRANT_NAME is as listed, or short:
+    openai/grants/<id>. What allows more than before needs your consent, as `add` does.
+    """
     session = OwnerSession()
-    full_name = session.full_name(key)
-    grants = session.call(timeout_seconds, lambda api: api.list_grants(full_name))
+    grant, fields = terms.grant(session), terms.changed
+    if not fields:
+        raise click.UsageError("Say what to change; see --help.")
+    grant.name = session.full_name(grant_name)
+    agreement = Agreement(is_confirmed, consent_text)
+
+    def update(version: str) -> grant_pb.Grant:
+        return session.call(timeout_seconds, lambda api: api.update_grant(grant, fields, version))
+
+    try:
+        # Only the key service knows whether it widens, and says so by asking for the consent.
+        updated = update(consent_text)
+    except CommandError as error:
+        if error.reason != OUTDATED or consent_text:
+            raise
+        updated = update(agreement.to(session, timeout_seconds))
+    if as_json:
+        print_json(grant_document(updated, session.now))
+    else:
+        click.echo(f"Changed {updated.name}: it holds from the app's next request.", err=True)
+
+
+@grants_group.command(
+    "list",
+    epilog=examples(
+        "keyturn grants list", "keyturn grants list openai", "keyturn grants list teams/payments"
+    ),
+)
+@click.argument("key", required=False)
+@click.option("--app", default="", metavar="SPIFFE_ID", help="Only the grants of this app.")
+@json_option
+@timeout_option()
+def list_(key: str | None, *, app: str, as_json: bool, timeout_seconds: float) -> None:
+    """List the grants on KEY, the oldest first, ended ones included.
+
+    Without KEY those on all of your keys; with an owner's name, such as teams/payments, those on
+    all of the owner's.
+    """
+    session = OwnerSession()
+    parent = owner_name(None, session.person) if key is None else session.full_name(key)
+    grants = session.call(timeout_seconds, lambda api: api.list_grants(parent, app))
     documents = [grant_document(grant, session.now) for grant in grants]
     if as_json:
         print_json({"grants": documents})
     elif documents:
         print_table(GRANT_COLUMNS, [grant_row(document) for document in documents])
+    elif app:
+        click.echo(f"{app} has no grants on {parent}: it may not use it.", err=True)
     else:
-        click.echo(f"{full_name} has no grants: no app may use it.", err=True)
+        click.echo(f"{parent} has no grants: no app may use it.", err=True)
 
 
 @grants_group.command(

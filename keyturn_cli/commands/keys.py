@@ -35,6 +35,8 @@ from keyturn_cli.key_views import (
     proof_document,
     proof_words,
 )
+from keyturn_cli.limit_options import TypedLimits, limit_options
+from keyturn_cli.limit_views import limits_words
 from keyturn_cli.printing import print_fields, print_json, print_table
 from keyturn_cli.record_views import for_people
 from keyturn_cli.resource_names import owner_name
@@ -172,6 +174,7 @@ def show(name: str, *, as_json: bool, timeout_seconds: float) -> None:
     epilog=examples(
         "keyturn keys set openai --expires 2027-01-01T00:00:00Z",
         "keyturn keys set openai --never-expires --assurance high",
+        "keyturn keys set openai --usd-per-month 50 --concurrent-calls 10",
     ),
 )
 @click.argument("name")
@@ -179,23 +182,31 @@ def show(name: str, *, as_json: bool, timeout_seconds: float) -> None:
 @click.option("--never-expires", is_flag=True, help="Take the key's expiry away.")
 @_assurance_option
 @_base_url_option
+@limit_options
 @json_option
 @timeout_option()
-def set_(
+def set_(  # noqa: PLR0913 - one parameter per option, as click wants it
     name: str,
     *,
     expires: str | None,
     never_expires: bool,
     assurance: str | None,
     base_url: str | None,
+    limits: TypedLimits,
     as_json: bool,
     timeout_seconds: float,
 ) -> None:
-    """Change a key's expiry, assurance, or where at OpenAI it is used."""
+    """Change a key's expiry, assurance, limits, or where at OpenAI it is used.
+
+    Limits are over all grants of the key, and hold from the next request. Those that are not given
+    stay as they are.
+    """
     if expires is not None and never_expires:
         raise click.UsageError("Give --expires or --never-expires, not both.")
     session = OwnerSession()
-    changed = key_pb.Key(name=session.full_name(name), base_url=_base_url(base_url))
+    changed = key_pb.Key(
+        name=session.full_name(name), base_url=_base_url(base_url), limits=limits.message
+    )
     expire_time = session.expiry(expires)
     if expire_time is not None:
         changed.expire_time.FromDatetime(expire_time)
@@ -206,15 +217,17 @@ def set_(
         "assurance": assurance is not None,
         "base_url": base_url is not None,
     }
-    fields = [field for field, is_given in given.items() if is_given]
+    fields = [*(field for field, is_given in given.items() if is_given), *limits.changed]
     if not fields:
-        raise click.UsageError("Give --expires, --never-expires, --assurance or --base-url.")
+        raise click.UsageError("Say what to change; see --help.")
     key = session.call(timeout_seconds, lambda api: api.update_key(changed, fields))
     document = key_document(key)
     if as_json:
         print_json(document)
     expiry = for_people(document["expire_time"]) or "never"
-    say(f"Set {key.name}: expires {expiry}, assurance {document['assurance']}.")
+    words = limits_words(document["limits"])
+    said = f", limits: {words or 'none'}" if words or limits.changed else ""
+    say(f"Set {key.name}: expires {expiry}, assurance {document['assurance']}{said}.")
     if awaits_verification(key):
         say(f"It is {document['state']} until it is verified anew. {pending_words(key)}")
 

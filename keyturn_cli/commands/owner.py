@@ -35,7 +35,8 @@ _TIMEOUT_SECONDS: Final = 60.0  # the longest that the key service takes; there 
 def owner_group() -> None:
     """Export or erase all that is held on an owner.
 
-    OWNER is yourself, a user, or teams/<team>. You can act for yourself and for your teams only.
+    OWNER is yourself, a user, or teams/<team>. You can act for yourself and for your teams only;
+    operators can for everybody.
     """
 
 
@@ -56,8 +57,8 @@ def owner_group() -> None:
 def export(owner: str | None, output: Path | None, *, timeout_seconds: float) -> None:
     """Write all that is held on OWNER as JSON.
 
-    Keys with their records, all grants, and what is kept elsewhere until when. No API key is in
-    it.
+    Keys with their records, all grants, requests for grants, limits, and what is kept elsewhere
+    until when. No API key is in it. `keyturn usage OWNER --json` tells the usage.
     """
     session = OwnerSession()
     name = owner_name(owner, session.person)
@@ -79,7 +80,10 @@ def export(owner: str | None, output: Path | None, *, timeout_seconds: float) ->
 @json_option
 @timeout_option(_TIMEOUT_SECONDS)
 def erase(owner: str | None, *, is_confirmed: bool, as_json: bool, timeout_seconds: float) -> None:
-    """Destroy every key of OWNER, and tell what stays where. There is no undo."""
+    """Destroy every key of OWNER, forget the usage, and tell what stays where. There is no undo.
+
+    What operators have suspended or limited stays so, unless an operator erases.
+    """
     session = OwnerSession()
     name = owner_name(owner, session.person)
     if not is_confirmed:
@@ -101,7 +105,7 @@ def _confirm(name: str) -> None:
         CommandError: It was not, or there is no terminal.
     """
     require_terminal("Erasing")
-    say(f"This destroys every key of {name}, with all grants. There is no undo.")
+    say(f"This destroys every key of {name}, with all grants and the usage. There is no undo.")
     typed: str = click.prompt(f"Type {name} to go on", default="", show_default=False, err=True)
     if typed != name:
         raise CommandError("Nothing was erased.", ExitCode.USAGE)

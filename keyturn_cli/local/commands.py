@@ -16,11 +16,15 @@ from keyturn_cli.exit_codes import ExitCode
 from keyturn_cli.local.child_process import stop_recorded
 from keyturn_cli.local.demo import run_demo
 from keyturn_cli.local.errors import LocalStackError
-from keyturn_cli.local.layout import OWNER, Layout
+from keyturn_cli.local.layout import OWNER, Layout, read_ports
+from keyturn_cli.local.local_vault import LocalVault
+from keyturn_cli.local.openbao_server import OpenBaoServer
+from keyturn_cli.local.service_settings import Variant
 from keyturn_cli.local.stack import SUPERVISOR, LocalStack
 from keyturn_cli.local.status import StackStatus
 from keyturn_cli.local.upstream import Upstream
 from keyturn_cli.printing import one_line, print_fields, print_json
+from svc_runtime.clock import SystemClock
 
 _STOP_SECONDS: Final = 30.0
 _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -54,10 +58,17 @@ def local_group() -> None:
     metavar="NAME=PORT",
     help="Take this port, such as gateway-http=8443; others are free ones.",
 )
-def up(home: Path, ports: tuple[str, ...]) -> None:
+@click.option(
+    "--second-factor",
+    is_flag=True,
+    help="Ask for a code of an authenticator app before keys are added, rotated or deleted, and "
+    "before a grant is widened.",
+)
+def up(home: Path, ports: tuple[str, ...], *, second_factor: bool) -> None:
     """Start the stack and keep it until Ctrl-C or `keyturn local down`."""
     wanted_ports = dict(_port(text) for text in ports)
     stack = LocalStack(home, Upstream.of_environment(), wanted_ports=wanted_ports, say=click.echo)
+    stack.variant = Variant(asks_second_factor=second_factor)
     _stop_in_order_when_told_to()
     try:
         with stack:
@@ -75,6 +86,31 @@ def down(home: Path) -> None:
         Layout(home.absolute()).run_dir, first=SUPERVISOR, grace_seconds=_STOP_SECONDS
     )
     click.echo(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+@local_group.command()
+@_home
+@click.option("--anew", is_flag=True, help="Replace the second factor of before.")
+def enrol(home: Path, *, anew: bool) -> None:
+    """Show what an authenticator app takes, so that the demo owner has a second factor.
+
+    `keyturn login --fresh` asks for its codes.
+    """
+    layout = Layout(home.absolute())
+    ports = read_ports(layout.ports_file)
+    if not StackStatus.of(layout).is_up or "vault" not in ports:
+        raise CommandError(
+            f"The stack in {home} is not up.",
+            ExitCode.UNAVAILABLE,
+            hint="`keyturn local up` starts it.",
+        )
+    server = OpenBaoServer(layout.openbao_dir, layout.run_dir, port=ports["vault"], cluster_port=0)
+    try:
+        uri = LocalVault(server.client(), layout, SystemClock()).enrol_owner(anew=anew)
+    except LocalStackError as error:
+        _fail(error)
+    click.echo(uri)
+    click.echo(f"It is kept in {layout.second_factor_file}.", err=True)
 
 
 @local_group.command()

@@ -74,7 +74,7 @@ class _Demo:
         self._keyturn("keys", "add", "demo", "--stdin", stdin=self._upstream.api_key.expose())
 
         _title(2, "The owner grants one app the use of it")
-        granting = ("--app", DEMO_APP, "--model", "*", "--endpoint", "*")
+        granting = ("--app", DEMO_APP, "--model", "*", "--endpoint", "*", "--yes")
         self._keyturn("grants", "add", "demo", *granting)
 
         _title(3, "The app calls OpenAI over gRPC, without ever seeing the key")

@@ -15,6 +15,10 @@ from keyturn_cli.local.free_ports import free_ports, is_port_free
 
 TRUST_DOMAIN: Final = "keyturn.local"
 OWNER: Final = "alice"
+OPERATOR: Final = "operator"
+AUDITOR: Final = "auditor"
+GROUPS: Final = {OPERATOR: "keyturn-operators", AUDITOR: "keyturn-auditors"}
+"""The group that makes the person what they are called."""
 DEMO_APP: Final = f"spiffe://{TRUST_DOMAIN}/app/demo"
 OTHER_APP: Final = f"spiffe://{TRUST_DOMAIN}/app/other"
 
@@ -63,12 +67,26 @@ class Layout:
     @property
     def password_file(self) -> Path:
         """The demo owner's password."""
-        return self.home / f"{OWNER}.password"
+        return self.password_file_of(OWNER)
+
+    def password_file_of(self, person: str) -> Path:
+        """Return the file with the password of *person*."""
+        return self.home / f"{person}.password"
+
+    @property
+    def second_factor_file(self) -> Path:
+        """What the demo owner's authenticator app takes, an `otpauth://` URI."""
+        return self.home / f"{OWNER}.otpauth"
 
     @property
     def seeded_file(self) -> Path:
         """Names of the keys that were seeded, so that a deleted one does not come back."""
         return self.home / "seeded.json"
+
+    @property
+    def limits_file(self) -> Path:
+        """Where limits and usage are counted."""
+        return self.home / "limits.sqlite3"
 
     def service_settings(self, name: str) -> Path:
         """Return the settings file of the process *name*."""

@@ -17,14 +17,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from keyturn_cli.local.errors import LocalStackError
-from keyturn_cli.local.layout import DEMO_APP, OTHER_APP, OWNER, TRUST_DOMAIN, Layout
+from keyturn_cli.local.layout import DEMO_APP, GROUPS, OTHER_APP, OWNER, TRUST_DOMAIN, Layout
 from keyturn_cli.local.private_file import write_private_file
+from keyturn_cli.local.totp import labelled, totp_code
 from svc_runtime.clock import Clock
 from svc_runtime.secret_bytes import SecretBytes
 
 SERVICES: Final = ("keyvault-svc", "gateway-svc")
 MAINTENANCE: Final = "keyvault-maintenance"
 _PEOPLE_MOUNT: Final = "keyturn-people"
+_SECOND_FACTOR_MOUNT: Final = "keyturn-people-mfa"
+_TOTP: Final = "identity/mfa/method/totp"
 _APPS_MOUNT: Final = "keyturn-apps"
 _APP_USER: Final = "demo"
 
@@ -71,17 +74,50 @@ class LocalVault:
 
     def ensure_owner(self) -> None:
         """Make the demo owner, with a password of their own."""
-        file = self._layout.password_file
-        if not file.exists():
-            write_private_file(file, secrets.token_urlsafe(24).encode())
-        self._ensure_user(
-            _PEOPLE_MOUNT, OWNER, file.read_text(encoding="ascii"), "keyturn-owner", {}
-        )
+        self._ensure_person(OWNER)
+
+    def ensure_operators(self) -> None:
+        """Make an operator and an auditor, each with a password and a group of their own."""
+        for person, group in GROUPS.items():
+            entity_id = self._ensure_person(person)
+            # Whoever else was made a member stays one.
+            members = self._members(group) | {entity_id}
+            self._write(f"identity/group/name/{group}", {"member_entity_ids": sorted(members)})
 
     def owner_token(self) -> SecretBytes:
         """Return an ID token of the demo owner."""
         password = self._layout.password_file.read_text(encoding="ascii")
         return self._id_token(_PEOPLE_MOUNT, OWNER, password, "keyturn-owner")
+
+    def enrol_owner(self, *, anew: bool) -> str:
+        """Give the demo owner a second factor; return what an authenticator app takes.
+
+        It is kept beside the password, which is good for a demo on one machine and for nothing
+        else: whoever reads this folder has both, and the root token.
+
+        Args:
+            anew: Whether to do so again, which makes codes of the one before worthless.
+        """
+        password = self._layout.password_file.read_text(encoding="ascii")
+        entity_id = self._ensure_user(
+            _SECOND_FACTOR_MOUNT, OWNER, password, "keyturn-owner-mfa", {}
+        )
+        file = self._layout.second_factor_file
+        if anew or not file.exists():
+            with _told_to_people():
+                [method_id] = _data(self._admin.list(_TOTP))["keys"]
+            person = {"method_id": method_id, "entity_id": entity_id}
+            self._write(f"{_TOTP}/admin-destroy", person)
+            uri = self._write(f"{_TOTP}/admin-generate", person)["url"]
+            write_private_file(file, labelled(uri, OWNER).encode())
+        return file.read_text(encoding="ascii")
+
+    def second_factor_token(self) -> SecretBytes:
+        """Return an ID token of the demo owner that says that both factors were shown."""
+        password = self._layout.password_file.read_text(encoding="ascii")
+        uri = self._layout.second_factor_file.read_text(encoding="ascii")
+        code = totp_code(uri, self._clock.now())
+        return self._id_token(_SECOND_FACTOR_MOUNT, OWNER, password, "keyturn-owner-mfa", code)
 
     def app_token(self) -> SecretBytes:
         """Return a token of the demo app. Its password lives no longer than this call."""
@@ -89,10 +125,23 @@ class LocalVault:
         self._ensure_user(_APPS_MOUNT, _APP_USER, password, "keyturn-app", {"spiffe_id": DEMO_APP})
         return self._id_token(_APPS_MOUNT, _APP_USER, password, "keyturn-app")
 
+    def _ensure_person(self, person: str) -> str:
+        """Make *person*, with a password that is kept, and return the id of their entity."""
+        file = self._layout.password_file_of(person)
+        if not file.exists():
+            write_private_file(file, secrets.token_urlsafe(24).encode())
+        password = file.read_text(encoding="ascii")
+        return self._ensure_user(_PEOPLE_MOUNT, person, password, "keyturn-owner", {})
+
+    def _members(self, group: str) -> set[str]:
+        with _told_to_people():
+            answer = self._admin.read(f"identity/group/name/{group}")
+        return set(_data(answer).get("member_entity_ids") or [])
+
     def _ensure_user(
         self, mount: str, user: str, password: str, policy: str, metadata: dict[str, str]
-    ) -> None:
-        """Make a user, and the entity whose name and metadata its tokens carry."""
+    ) -> str:
+        """Make a user, and the entity whose name and metadata its tokens carry; return its id."""
         self._write(
             f"auth/{mount}/users/{user}",
             {
@@ -103,11 +152,11 @@ class LocalVault:
             },
         )
         # Apps and people are told apart: an app must not be named like a person.
-        entity_name = user if mount == _PEOPLE_MOUNT else f"app:{user}"
+        entity_name = f"app:{user}" if mount == _APPS_MOUNT else user
         self._write(
             f"identity/entity/name/{entity_name}", {"metadata": metadata, "disabled": False}
         )
-        entity_id = self._read(f"identity/entity/name/{entity_name}")["id"]
+        entity_id = str(self._read(f"identity/entity/name/{entity_name}")["id"])
         mounts = self._read("sys/auth")
         self._write(
             "identity/entity-alias",
@@ -117,13 +166,21 @@ class LocalVault:
                 "mount_accessor": mounts[f"{mount}/"]["accessor"],
             },
         )
+        return entity_id
 
-    def _id_token(self, mount: str, user: str, password: str, role: str) -> SecretBytes:
+    def _id_token(
+        self, mount: str, user: str, password: str, role: str, code: str = ""
+    ) -> SecretBytes:
         person = hvac.Client(url=self._admin.url, session=self._admin.session)
         person.token = ""
         with _told_to_people():
             login = person.write_data(f"auth/{mount}/login/{user}", data={"password": password})
-            person.token = cast("dict[str, Any]", login)["auth"]["client_token"]
+            auth = cast("dict[str, Any]", login)["auth"]
+            if code:
+                data = _validation(auth["mfa_requirement"], code)
+                login = person.write_data("sys/mfa/validate", data=data)
+                auth = cast("dict[str, Any]", login)["auth"]
+            person.token = auth["client_token"]
             try:
                 answer = _data(person.read(f"identity/oidc/token/{role}"))
             finally:
@@ -165,6 +222,16 @@ def _told_to_people() -> Iterator[None]:
 
 def _data(answer: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON, or a response without a body
     return answer["data"] or {} if isinstance(answer, dict) else {}
+
+
+def _validation(requirement: dict[str, Any], code: str) -> dict[str, Any]:
+    """Return what shows *code* for the one method that *requirement* names."""
+    [constraint] = requirement["mfa_constraints"].values()
+    [method] = constraint["any"]
+    return {
+        "mfa_request_id": requirement["mfa_request_id"],
+        "mfa_payload": {method["id"]: [code]},
+    }
 
 
 def _is_fresh(certificate_file: Path, key_file: Path, now: datetime) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -24,7 +24,12 @@ _POLL_SECONDS: Final = 0.1
 
 
 async def seed(
-    layout: Layout, key_name: str, api_key: SecretBytes, *, replaces: bool
+    layout: Layout,
+    key_name: str,
+    api_key: SecretBytes,
+    *,
+    replaces: bool,
+    log_in: Callable[[], SecretBytes] | None = None,
 ) -> key_pb.Key | None:
     """Give *api_key* into custody and grant it to the demo app, the first time only.
 
@@ -37,6 +42,7 @@ async def seed(
         key_name: Name under which the key is kept.
         api_key: The key.
         replaces: Whether a key that was seeded before is rotated to *api_key*.
+        log_in: Logs the owner in, where the token of `client.env` is not enough.
 
     Returns:
         The key's record after its verification; None when nothing was done.
@@ -48,7 +54,7 @@ async def seed(
     is_first = key_name not in seeded
     if not is_first and not replaces:
         return None
-    async with _owner(layout) as owner:
+    async with _owner(layout, log_in) as owner:
         exists = key_name in {key.name for key in await owner.list_keys(_parent(key_name))}
         if exists and replaces:
             await owner.rotate_key(key_name, api_key)
@@ -57,7 +63,8 @@ async def seed(
             await owner.create_key(key_name, api_key)
         if is_first and not await _is_granted(owner, key_name):
             terms = grant_pb.Grant(app=DEMO_APP, models=["*"], endpoints=["*"])
-            await owner.create_grant(key_name, terms)
+            consent = await owner.get_consent_text()
+            await owner.create_grant(key_name, terms, consent.version)
         is_changed = replaces if exists else is_first
         key = await _verified(owner, key_name) if is_changed else None
     if is_first:
@@ -79,14 +86,21 @@ async def _verified(owner: OwnerAPI, key_name: str) -> key_pb.Key:
 
 
 @asynccontextmanager
-async def _owner(layout: Layout) -> AsyncIterator[OwnerAPI]:
+async def _owner(
+    layout: Layout, log_in: Callable[[], SecretBytes] | None
+) -> AsyncIterator[OwnerAPI]:
     settings = ClientSettings(
         env_file=layout.client_env,
         state_dir=layout.home,
         environment={},
         file_values=read_env_file(layout.client_env),
     )
-    token = parse_owner_token(settings.require("KEYTURN_OWNER_TOKEN"), "the local stack")
+    token = parse_owner_token(
+        settings.require("KEYTURN_OWNER_TOKEN")
+        if log_in is None
+        else log_in().expose().decode("ascii"),
+        "the local stack",
+    )
     options = CallOptions(_TIMEOUT_SECONDS, new_request_id())
     async with owner_api(settings, token, options) as owner:
         yield owner

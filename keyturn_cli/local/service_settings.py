@@ -7,10 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keyturn_cli.local.layout import DEMO_APP, TRUST_DOMAIN, Layout
+from keyturn_cli.local.layout import (
+    AUDITOR,
+    DEMO_APP,
+    GROUPS,
+    OPERATOR,
+    TRUST_DOMAIN,
+    Layout,
+)
 
 _POLICIES = Path(__file__).parents[2] / "deploy" / "vault" / "policies"
 TOKEN_TTL_SECONDS = 8 * 3600  # a working day; `keyturn local up` renews client.env before
+# Vault lets nobody say `auth_time`; `keyvault-svc bootstrap` writes this one in its place.
+AUTH_TIME_CLAIM = "keyturn_auth_time"
+_STEP_UP = {"max_age_seconds": 600, "amr": ["otp"]}
 
 Table = Mapping[str, object]
 
@@ -30,9 +40,28 @@ class VaultPlace:
     standby_addresses: Sequence[str] = ()
 
 
-def key_service_settings(layout: Layout, vault: VaultPlace, ports: Mapping[str, int]) -> str:
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What one stack's key services do differently.
+
+    Attributes:
+        asks_second_factor: Whether sensitive actions need one.
+        redis_address: `host:port` of a Redis or Valkey on this machine that counts limits; empty
+            for a file, which serves one replica.
+        more: Tables that follow the others, TOML.
+    """
+
+    asks_second_factor: bool = False
+    redis_address: str = ""
+    more: str = ""
+
+
+def key_service_settings(
+    layout: Layout, vault: VaultPlace, ports: Mapping[str, int], variant: Variant
+) -> str:
     """Return the key service's settings, TOML."""
-    return _toml(
+    asks_second_factor = variant.asks_second_factor
+    settings = _toml(
         {
             "owner_address": f"127.0.0.1:{ports['owner']}",
             "gateway_address": f"127.0.0.1:{ports['gateway']}",
@@ -46,7 +75,12 @@ def key_service_settings(layout: Layout, vault: VaultPlace, ports: Mapping[str, 
                 **_issuer(vault, "keyturn-owners"),
                 # The name of Vault's entity, which only an administrator can change.
                 "name_claim": "preferred_username",
+                **({"auth_time_claim": AUTH_TIME_CLAIM} if asks_second_factor else {}),
+                "auditor_groups": [GROUPS[AUDITOR]],
+                "operator_groups": [GROUPS[OPERATOR]],
             },
+            **({"people.step_up": _STEP_UP} if asks_second_factor else {}),
+            **_limits(layout, variant),
             "[app_issuers]": _app_issuer(vault),
             "bootstrap": {
                 "policy_dir": str(_POLICIES),
@@ -57,6 +91,7 @@ def key_service_settings(layout: Layout, vault: VaultPlace, ports: Mapping[str, 
             },
         }
     )
+    return settings + variant.more
 
 
 def gateway_settings(
@@ -86,6 +121,12 @@ def gateway_settings(
             "[app_issuers]": _app_issuer(vault),
         }
     )
+
+
+def _limits(layout: Layout, variant: Variant) -> Mapping[str, Table]:
+    if variant.redis_address:
+        return {"limits.redis": {"addresses": [variant.redis_address], "tls": False}}
+    return {"limits": {"file": str(layout.limits_file)}}
 
 
 def _tls(layout: Layout, service: str) -> Table:
@@ -119,7 +160,11 @@ def _issuer(vault: VaultPlace, audience: str) -> Table:
 
 
 def _app_issuer(vault: VaultPlace) -> Table:
-    return {**_issuer(vault, "keyturn-apps"), "app_claim": "keyturn_app"}
+    return {
+        **_issuer(vault, "keyturn-apps"),
+        "app_claim": "keyturn_app",
+        "app_id_prefixes": [f"spiffe://{TRUST_DOMAIN}/app/"],
+    }
 
 
 def _toml(settings: Mapping[str, object]) -> str:

@@ -25,6 +25,7 @@ from keyturn_cli.local.pid_file import read_pid_file, write_pid_file
 from keyturn_cli.local.seeding import seed
 from keyturn_cli.local.service_settings import (
     TOKEN_TTL_SECONDS,
+    Variant,
     VaultPlace,
     gateway_settings,
     key_service_settings,
@@ -48,6 +49,7 @@ class LocalStack:
         openbao: Its OpenBao.
         services: Its other processes by name, in the order of their start.
         ports: Every port, by name.
+        variant: What its key services do differently; to be set before the start.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class LocalStack:
         self._wanted_ports = wanted_ports or {}
         self._replicas = replicas
         self._is_seeded = is_seeded
+        self.variant = Variant()
         self._make_vault = make_vault or _one_openbao
         self._say = say
         self._clock = SystemClock()
@@ -168,6 +171,9 @@ class LocalStack:
         self._vault.write_service_logins()
         self._vault.renew_certificates()
         self._vault.ensure_owner()
+        if self.variant.asks_second_factor:
+            self._vault.enrol_owner(anew=False)
+        self._vault.ensure_operators()
         self._say("starting the services")
         self._start_services()
         self.write_client_env()
@@ -178,7 +184,9 @@ class LocalStack:
         """Give the upstream's key into custody, and have it verified."""
         self._say("having the key verified")
         api_key, replaces = self._upstream.api_key, self._upstream.is_own_key
-        key = asyncio.run(seed(self.layout, self.key_name, api_key, replaces=replaces))
+        log_in = self._vault.second_factor_token if self.variant.asks_second_factor else None
+        seeding = seed(self.layout, self.key_name, api_key, replaces=replaces, log_in=log_in)
+        key = asyncio.run(seeding)
         if key is not None and (key.state != KEY_STATE_ACTIVE or key.HasField("incoming")):
             self._say(f"the key was not verified: see `keyturn keys show {self.key_name}`")
 
@@ -228,8 +236,9 @@ class LocalStack:
         )
         standin = f"http://127.0.0.1:{self.ports.get('openai-standin')}/v1"
         for suffix in self._suffixes():
+            ports = self._ports_of(f"keyvault{suffix}")
             self.layout.service_settings(f"keyvault-svc{suffix}").write_text(
-                key_service_settings(self.layout, vault, self._ports_of(f"keyvault{suffix}")),
+                key_service_settings(self.layout, vault, ports, self.variant),
                 encoding="utf-8",
             )
             self.layout.service_settings(f"gateway-svc{suffix}").write_text(

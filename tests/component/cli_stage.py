@@ -22,10 +22,15 @@ from cryptography.x509.oid import NameOID
 from keyturn.gateway.v1 import chat_completion_pb2 as chat_pb
 from keyturn.gateway.v1 import chat_completion_service_pb2 as completions_pb
 from keyturn.gateway.v1 import chat_completion_service_pb2_grpc as completions_grpc
+from keyturn.keyvault.v1 import grant_request_service_pb2_grpc as requests_grpc
 from keyturn.keyvault.v1 import grant_service_pb2_grpc as grants_grpc
 from keyturn.keyvault.v1 import key_service_pb2_grpc as keys_grpc
+from keyturn.keyvault.v1 import operator_service_pb2_grpc as operators_grpc
 from keyturn.keyvault.v1 import owner_service_pb2_grpc as owners_grpc
-from tests.component.fake_owner_port import FakeOwnerPort
+from keyturn.keyvault.v1 import usage_service_pb2_grpc as usage_grpc
+from tests.component.fake_grant_port import FakeGrantPort
+from tests.component.fake_operator_port import FakeOperatorPort
+from tests.component.fake_usage_port import FakeUsagePort
 
 APP = "spiffe://example.org/app/demo"
 GRANT = "users/alice/keys/openai/grants/0123456789abcdef"
@@ -40,7 +45,12 @@ def unsigned_token(name: str, expire_time: datetime) -> str:
     return ".".join([*encoded, "c2lnbmF0dXJl"])
 
 
-class FakeServices(FakeOwnerPort, completions_grpc.ChatCompletionServiceServicer):
+class FakeServices(
+    FakeGrantPort,
+    FakeOperatorPort,
+    FakeUsagePort,
+    completions_grpc.ChatCompletionServiceServicer,
+):
     """Both services: they answer from memory, or with `failure` and its status code."""
 
     def _receipt(self) -> tuple[tuple[str, str], ...]:
@@ -139,7 +149,10 @@ def serving(services: FakeServices, certificates: CertificateMaker) -> Iterator[
     server = grpc.server(ThreadPoolExecutor(4))
     keys_grpc.add_KeyServiceServicer_to_server(services, server)
     grants_grpc.add_GrantServiceServicer_to_server(services, server)
+    requests_grpc.add_GrantRequestServiceServicer_to_server(services, server)
     owners_grpc.add_OwnerServiceServicer_to_server(services, server)
+    operators_grpc.add_OperatorServiceServicer_to_server(services, server)
+    usage_grpc.add_UsageServiceServicer_to_server(services, server)
     completions_grpc.add_ChatCompletionServiceServicer_to_server(services, server)
     tls = grpc.ssl_server_credentials(pair)
     mtls = grpc.ssl_server_credentials(pair, ca, require_client_auth=True)

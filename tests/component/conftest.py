@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from keyturn_cli.__main__ import keyturn
-from keyturn_cli.client_settings import MADE_BY
+from keyturn_cli.client_settings import MADE_BY, OF_ISSUER
 from tests.component.cli_stage import (
     CertificateMaker,
     FakeServices,
@@ -30,7 +30,7 @@ def services() -> FakeServices:
 def environment(
     tmp_path: Path, services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dict[str, str]]:
-    for name in MADE_BY:  # what a developer's shell may have sourced
+    for name in (*MADE_BY, *OF_ISSUER):  # what a developer's shell may have sourced
         monkeypatch.delenv(name, raising=False)
     certificates = CertificateMaker(tmp_path, datetime.now(UTC))
     with serving(services, certificates) as (owner_port, gateway_port):

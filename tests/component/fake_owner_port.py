@@ -74,7 +74,12 @@ class FakeOwnerPort(
     def fail(self, context: grpc.ServicerContext) -> NoReturn:
         """End a call with `failure`."""
         assert self.failure is not None
-        error, code = self.failure
+        self.refuse(context, *self.failure)
+
+    def refuse(
+        self, context: grpc.ServicerContext, error: ServiceError, code: grpc.StatusCode
+    ) -> NoReturn:
+        """End a call with *error*."""
         request_id = self.calls[-1].metadata["x-keyturn-request-id"]
         status = status_of(error, code, domain="fake.keyturn", request_id=request_id)
         context.set_trailing_metadata(((STATUS_DETAILS_KEY, status.SerializeToString()),))
@@ -182,6 +187,8 @@ class FakeOwnerPort(
         key = self.keys[request.key.name]
         if "expire_time" in request.update_mask.paths:
             key.ClearField("expire_time")
+        if "limits" in request.update_mask.paths:
+            key.ClearField("limits")
         key.MergeFrom(request.key)
         return keys_pb.UpdateKeyResponse(key=key)
 
@@ -205,14 +212,6 @@ class FakeOwnerPort(
     ) -> keys_pb.DeleteKeyResponse:
         self.enter(request, context)
         return keys_pb.DeleteKeyResponse(proof=self._destroy(request.name))
-
-    def CreateGrant(
-        self, request: grants_pb.CreateGrantRequest, context: grpc.ServicerContext
-    ) -> grants_pb.CreateGrantResponse:
-        self.enter(request, context)
-        request.grant.name = f"{request.parent}/grants/0123456789abcdef"
-        self.grants.append(request.grant)
-        return grants_pb.CreateGrantResponse(grant=request.grant)
 
     def ListGrants(
         self, request: grants_pb.ListGrantsRequest, context: grpc.ServicerContext

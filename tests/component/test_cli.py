@@ -79,6 +79,7 @@ def test_records_are_json_with_stable_names_for_programs(run: Run) -> None:
         "rotate_due_time": None,
         "assurance": "standard",
         "base_url": None,
+        "limits": {},
         "verification": {"outcome": "verified", "verify_time": "2026-01-02T04:04:05Z"},
         "incoming": None,
         "retiring": None,
@@ -137,7 +138,7 @@ def test_a_grant_is_recorded_with_its_limits(run: Run, services: FakeServices) -
     limits = ("--model", "gpt-4o*", "--model", "o3", "--endpoint", "chat/completions")
     more = ("--source-cidr", "10.0.0.0/8", "--expires", "2099-01-01T00:00:00Z")
 
-    result = run("grants", "add", "openai", "--app", APP, *limits, *more)
+    result = run("grants", "add", "openai", "--app", APP, *limits, *more, "--yes")
 
     [grant] = services.grants
     assert (result.exit_code, result.stdout) == (0, f"{GRANT}\n")
@@ -161,7 +162,7 @@ def test_a_grant_says_everything_aloud(run: Run, missing: str) -> None:
 
 
 def test_grants_are_listed_and_revoked_by_their_short_name(run: Run) -> None:
-    run("grants", "add", "openai", "--app", APP, "--model", "*", "--endpoint", "*")
+    run("grants", "add", "openai", "--app", APP, "--model", "*", "--endpoint", "*", "--yes")
     before = json.loads(run("grants", "list", "openai", "--json").stdout)["grants"]
 
     revoked = run("grants", "revoke", "openai/grants/0123456789abcdef")

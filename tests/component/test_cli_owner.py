@@ -21,7 +21,7 @@ NAME = "users/alice/keys/openai"
 @pytest.fixture
 def added(run: Run) -> str:
     run("keys", "add", "openai", stdin=b"sk-one")
-    run("grants", "add", "openai", "--app", APP, "--model", "*", "--endpoint", "*")
+    run("grants", "add", "openai", "--app", APP, "--model", "*", "--endpoint", "*", "--yes")
     return NAME
 
 

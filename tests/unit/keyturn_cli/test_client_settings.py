@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from keyturn_cli.client_settings import MADE_BY, ClientSettings, read_env_file
+from keyturn_cli.client_settings import MADE_BY, OF_ISSUER, ClientSettings, read_env_file
 from keyturn_cli.command_error import CommandError
 from keyturn_cli.exit_codes import ExitCode
 
 
 @pytest.fixture(autouse=True)
 def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in (*MADE_BY, "KEYTURN_CLIENT_ENV"):
+    for name in (*MADE_BY, *OF_ISSUER, "KEYTURN_CLIENT_ENV"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
@@ -48,7 +48,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch, tmp_
     assert ClientSettings.load().require("KEYTURN_GRPC") == "a:1"
 
 
-@pytest.mark.parametrize("name", MADE_BY)
+@pytest.mark.parametrize("name", [*MADE_BY, *OF_ISSUER])
 def test_a_missing_variable_is_named_with_what_makes_it(name: str) -> None:
     with pytest.raises(CommandError) as raised:
         ClientSettings.load().require(name)

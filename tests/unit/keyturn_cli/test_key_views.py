@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from keyturn.keyvault.v1 import key_pb2 as key_pb
+from keyturn.keyvault.v1 import limits_pb2 as limits_pb
 from keyturn_cli.key_views import (
     KEY_COLUMNS,
     key_document,
@@ -40,6 +41,23 @@ def test_what_is_absent_is_null() -> None:
         *("create_time", "rotate_time", "expire_time", "rotate_due_time"),
         *("base_url", "verification", "incoming", "retiring"),
     }
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (limits_pb.Limits(), "none"),
+        (
+            limits_pb.Limits(tokens_per_day=2_000_000, usd_per_day="1.5", usd_per_month="1234.125"),
+            "tokens per day 2,000,000, USD per day 1.50, USD per month 1,234.125",
+        ),
+    ],
+)
+def test_limits_are_told_in_words(limits: limits_pb.Limits, words: str) -> None:
+    key = key_message()
+    key.limits.CopyFrom(limits)
+
+    assert dict(key_fields(key, NOW))["limits"] == words
 
 
 def test_a_row_tells_state_age_and_what_is_due() -> None:

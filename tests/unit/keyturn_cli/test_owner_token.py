@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,11 +13,16 @@ from keyturn_cli.client_settings import ClientSettings
 from keyturn_cli.command_error import CommandError
 from keyturn_cli.exit_codes import ExitCode
 from keyturn_cli.owner_token import (
+    OwnerToken,
+    RefreshToken,
     find_owner_token,
+    find_stored_login,
+    forget_login,
     parse_owner_token,
     require_owner_token,
     store_owner_token,
 )
+from svc_runtime.secret_bytes import SecretBytes
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -96,10 +102,68 @@ def test_what_is_no_id_token_is_refused_and_not_repeated(raw: str) -> None:
 
 
 def test_a_login_is_stored_for_this_user_only_and_replaces_the_one_before(tmp_path: Path) -> None:
+    settings = replace(_settings(tmp_path), env_file=tmp_path / "missing" / "client.env")
     path = tmp_path / "state" / "owner-token"
     for name in ("alice", "bob"):
-        store_owner_token(parse_owner_token(_jwt(name), "a test"), path)
+        store_owner_token(parse_owner_token(_jwt(name), "a test"), settings)
 
     assert path.read_text() == _jwt("bob") + "\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [p.name for p in path.parent.iterdir()] == ["owner-token"]
+
+
+def _renewable(name: str) -> OwnerToken:
+    refresh = RefreshToken(SecretBytes(b"r-1"), "https://issuer.example", "cli")
+    return replace(parse_owner_token(_jwt(name), "a test"), refresh=refresh)
+
+
+def test_what_renews_a_login_is_kept_likewise(tmp_path: Path) -> None:
+    settings = _settings(tmp_path)
+    store_owner_token(_renewable("alice"), settings)
+
+    stored = find_stored_login(settings)
+    assert stored is not None
+    assert stored.refresh == _renewable("alice").refresh
+    assert stat.S_IMODE(settings.refresh_token_file.stat().st_mode) == 0o600
+
+
+def test_a_login_without_renewal_leaves_none_of_the_one_before(tmp_path: Path) -> None:
+    settings = _settings(tmp_path)
+    store_owner_token(_renewable("alice"), settings)
+    store_owner_token(parse_owner_token(_jwt("bob"), "a test"), settings)
+
+    stored = find_stored_login(settings)
+    assert stored is not None
+    assert (stored.unverified_name, stored.refresh) == ("bob", None)
+    assert not settings.refresh_token_file.exists()
+
+
+@pytest.mark.parametrize("content", ["", "nonsense", "[]", "{}", '{"refresh_token": ""}'])
+def test_a_damaged_renewal_is_as_good_as_none(tmp_path: Path, content: str) -> None:
+    settings = _settings(tmp_path, stored=_jwt("alice"))
+    settings.refresh_token_file.write_text(content)
+
+    stored = find_stored_login(settings)
+    assert stored is not None
+    assert stored.refresh is None
+
+
+def test_a_login_is_forgotten_with_what_renews_it(tmp_path: Path) -> None:
+    settings = _settings(tmp_path)
+    store_owner_token(_renewable("alice"), settings)
+
+    assert forget_login(settings)
+    assert list(tmp_path.iterdir()) == []
+    assert not forget_login(settings)
+
+
+def test_the_name_may_stand_in_another_claim(tmp_path: Path) -> None:
+    settings = replace(
+        _settings(tmp_path, stored=_jwt("alice", email="alice@example.org")),
+        file_values={"KEYTURN_OIDC_NAME_CLAIM": "email"},
+    )
+
+    token = find_owner_token(settings)
+
+    assert token is not None
+    assert token.unverified_name == "alice@example.org"

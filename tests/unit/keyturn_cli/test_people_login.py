@@ -28,7 +28,7 @@ class FakeVault(VaultCaller):
         method: str,
         path: str,
         *,
-        body: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
         token: SecretBytes | None = None,
     ) -> VaultAnswer:
         assert (token is None) == (body is not None)

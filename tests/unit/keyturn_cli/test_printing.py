@@ -32,6 +32,20 @@ def test_a_table_in_a_pipe_has_whole_names_and_no_trailing_blanks(
     assert second.split() == ["short", "-"]
 
 
+def test_numbers_in_a_pipe_end_at_one_place_under_their_column(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [("a", "1,000", "x"), ("total", "7", "y")]
+
+    print_table(("of", "requests", "note"), rows, numbers=("requests",))
+
+    assert capsys.readouterr().out.splitlines() == [
+        "OF     REQUESTS  NOTE",
+        "a         1,000  x",
+        "total         7  y",
+    ]
+
+
 def test_an_error_is_one_line_with_its_origin_and_one_of_what_to_do(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -7,7 +7,12 @@ import pytest
 
 from gateway_svc.settings import Settings as GatewaySettings
 from keyturn_cli.local.layout import DEMO_APP, Layout
-from keyturn_cli.local.service_settings import VaultPlace, gateway_settings, key_service_settings
+from keyturn_cli.local.service_settings import (
+    Variant,
+    VaultPlace,
+    gateway_settings,
+    key_service_settings,
+)
 from keyvault_svc.settings import Settings as KeyServiceSettings
 
 VAULT = "https://127.0.0.1:8200"
@@ -25,7 +30,8 @@ def layout(request: pytest.FixtureRequest, tmp_path: Path) -> Layout:
 def test_the_key_service_takes_its_settings(layout: Layout) -> None:
     ports = {"owner": 1001, "gateway": 1002, "health": 1003}
     file = layout.service_settings("keyvault-svc")
-    file.write_text(key_service_settings(layout, VaultPlace(VAULT, layout.home / "ca.pem"), ports))
+    place = VaultPlace(VAULT, layout.home / "ca.pem")
+    file.write_text(key_service_settings(layout, place, ports, Variant()))
 
     settings = KeyServiceSettings.load(file)
 
@@ -36,6 +42,8 @@ def test_the_key_service_takes_its_settings(layout: Layout) -> None:
     assert settings.vault.approle is not None
     assert settings.vault.approle.secret_id_file == layout.home / "keyvault-svc.secret-id"
     assert settings.people.issuer == f"{VAULT}/v1/identity/oidc"
+    assert settings.people.operator_groups == ("keyturn-operators",)
+    assert settings.people.auditor_groups == ("keyturn-auditors",)
     assert [issuer.app_claim for issuer in settings.app_issuers] == ["keyturn_app"]
 
 
@@ -86,7 +94,10 @@ def test_no_setting_holds_a_secret(tmp_path: Path) -> None:
     (tmp_path / "keyvault-svc.secret-id").write_text(secret_id)
 
     text = key_service_settings(
-        layout, VaultPlace(VAULT, tmp_path / "ca.pem"), {"owner": 1, "gateway": 2, "health": 3}
+        layout,
+        VaultPlace(VAULT, tmp_path / "ca.pem"),
+        {"owner": 1, "gateway": 2, "health": 3},
+        Variant(),
     )
 
     assert secret_id not in text
