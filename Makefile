@@ -9,7 +9,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
-T ?= tests
+T ?=
 BIN := .venv/bin
 READY := .venv/.setup-stamp
 NODE_READY := .venv/.node-stamp
@@ -62,11 +62,9 @@ down: $(READY) ## Stop what `make up` started, from elsewhere
 ##@ Check it
 .PHONY: test
 test: $(READY) node ## Run all tests, or those under T
-	@if [[ -e $(NODE_READY) ]]; then \
-	  $(BIN)/pytest -m "not clients and not go and not hashicorp" $(T); \
-	else \
-	  $(BIN)/pytest $(T); \
-	fi
+	@marked=(); if [[ -e $(NODE_READY) ]]; then marked=(-m "not clients and not go and not hashicorp"); fi; \
+	if [[ -n "$(T)" ]]; then $(BIN)/pytest "$${marked[@]}" $(T); \
+	else tools/run_tests.sh "$${marked[@]}"; fi
 
 .PHONY: test-unit
 test-unit: $(READY) ## Run the tests of single modules and of the architecture

@@ -1,8 +1,9 @@
 """What a lease and a listing cost with many keys stored, beside the same with few.
 
 Starts two local stacks. In one, 100 owners have a key each; in the other, as many as `--keys` says.
-Then leases and listings are asked for at both in turn, in small blocks, so that whatever else the
-machine does falls on both alike. The ratios are of the medians.
+Each key is granted to two apps, to one of them under limits of several kinds. Then leases with and
+without limits, and listings, are asked for at both in turn, in small blocks, so that whatever else
+the machine does falls on all alike. The ratios are of the medians.
 
     .venv/bin/python bench/lease_cost.py --keys 100000
 """
@@ -18,6 +19,7 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,7 @@ from keyvault_svc.domain.grant import Grant, GrantTerms
 from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.key_version import KeyVersion, SealedKey
+from keyvault_svc.domain.limits import Limits
 from keyvault_svc.domain.names import KeyName
 from keyvault_svc.domain.ports import AuditTags
 from keyvault_svc.vault.kv_documents import KvDocuments
@@ -52,6 +55,15 @@ FEW = 100
 WRITERS = 16
 BLOCK = 50
 WARM_UP = 100
+LIMITED_APP = f"{DEMO_APP}-limited"
+# Never reached, and each of them counted.
+LIMITS = Limits(
+    requests_per_minute=10**9,
+    tokens_per_minute=10**12,
+    tokens_per_month=10**12,
+    usd_per_day=Decimal(10**9),
+    usd_per_month=Decimal(10**9),
+)
 # Has the form of a sealed key; a lease hands it over, and nobody opens it here.
 CIPHERTEXT = "vault:v1:" + "A" * 280
 
@@ -63,19 +75,24 @@ class Side:
     stack: LocalStack
     keys: int
     leases: list[float] = field(default_factory=list)
+    limited: list[float] = field(default_factory=list)
     listings: list[float] = field(default_factory=list)
 
 
 def record(number: int) -> KeyRecord:
-    """Return the record of owner *number*, who has one key and has granted it."""
+    """Return the record of owner *number*, who has one key and has granted it to both apps."""
     now = datetime.now(UTC)
     fingerprint = hashlib.sha256(str(number).encode()).hexdigest()
     version = KeyVersion(1, SealedKey(CIPHERTEXT, fingerprint), KeyState.ACTIVE, now)
     name = KeyName.parse(f"users/owner-{number}/keys/openai", "name")
-    terms = GrantTerms(SpiffeId.parse(DEMO_APP), ("*",), ("*",))
+    free = GrantTerms(SpiffeId.parse(DEMO_APP), ("*",), ("*",))
+    limited = replace(free, app=SpiffeId.parse(LIMITED_APP), limits=LIMITS)
     return replace(
         KeyRecord(name, f"owner-{number}", now, version),
-        grants=(Grant(f"{number:016x}", terms, now, f"owner-{number}"),),
+        grants=tuple(
+            Grant(f"{2 * number + index:016x}", terms, now, f"owner-{number}")
+            for index, terms in enumerate((free, limited))
+        ),
     )
 
 
@@ -124,21 +141,25 @@ async def measure(sides: list[Side], calls: int) -> None:
             for side, leases, keys, token in asked:
                 for turn in range(BLOCK):
                     number = (round_number * BLOCK + turn) * 7919 % side.keys
-                    side.leases.append(await lease(leases, number))
+                    side.leases.append(await lease(leases, number, DEMO_APP))
+                    side.limited.append(await lease(leases, number, LIMITED_APP))
                     side.listings.append(await listing(keys, token))
     for side in sides:
-        del side.leases[:WARM_UP], side.listings[:WARM_UP]
+        del side.leases[:WARM_UP], side.limited[:WARM_UP], side.listings[:WARM_UP]
 
 
-async def lease(stub: KeyLeaseServiceAsyncStub, number: int) -> float:
-    """Return the seconds that a lease of owner *number*'s key takes."""
+async def lease(stub: KeyLeaseServiceAsyncStub, number: int, app: str) -> float:
+    """Return the seconds that a lease of owner *number*'s key to *app* takes."""
     request = lease_pb.AcquireLeaseRequest(
         key=f"users/owner-{number}/keys/openai",
-        app=DEMO_APP,
+        app=app,
+        method="POST",
         endpoint="chat/completions",
         model="gpt-4o-mini",
         source_ip="127.0.0.1",
         body_sha256=bytes(32),
+        input_token_bound=1000,
+        output_token_bound=1000,
     )
     start = time.perf_counter()
     await stub.AcquireLease(request, timeout=10)
@@ -156,9 +177,16 @@ async def listing(stub: KeyServiceAsyncStub, token: str) -> float:
 def report(few: Side, many: Side) -> None:
     """Print the table."""
     print(f"{'p50 ms':10} {few.keys:>12} keys {many.keys:>12} keys {'ratio':>8}")
-    for what in ("leases", "listings"):
-        p50 = [statistics.median(getattr(side, what)) * 1e3 for side in (few, many)]
+    medians = {
+        what: [statistics.median(getattr(side, what)) * 1e3 for side in (few, many)]
+        for what in ("leases", "limited", "listings")
+    }
+    for what, p50 in medians.items():
         print(f"{what:10} {p50[0]:17.3f} {p50[1]:17.3f} {p50[1] / p50[0]:8.3f}")
+    ratios = [
+        limited / free for limited, free in zip(medians["limited"], medians["leases"], strict=True)
+    ]
+    print(f"{'of limits':10} {ratios[0]:17.3f} {ratios[1]:17.3f}")
 
 
 def main() -> None:

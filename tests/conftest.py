@@ -11,6 +11,7 @@ from tests.openbao_fixture import canary_key, openbao
 __all__ = ["canary_key", "openbao"]
 
 _LAST = "test_canary.py"
+_STACK = {"e2e", "fuzz"}
 _CAPTURED = pytest.StashKey[list[str]]()
 
 
@@ -20,14 +21,29 @@ def captured_output(pytestconfig: pytest.Config) -> list[str]:
     return pytestconfig.stash[_CAPTURED]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests run in two parts; see tools/run_tests.sh."""
+    parser.addoption("--part", choices=["stack", "rest"], help="run one of two parts of the tests")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Begin to collect what tests print."""
     config.stash[_CAPTURED] = []
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let the search for the canary key come last: it judges what all other tests left."""
+    if part := config.getoption("--part"):
+        others = [item for item in items if _part_of(item) not in {part, "both"}]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if _part_of(item) in {part, "both"}]
     items.sort(key=lambda item: item.path.name == _LAST)
+
+
+def _part_of(item: pytest.Item) -> str:
+    if item.path.name == _LAST:
+        return "both"
+    return "stack" if _STACK.intersection(item.path.parts) else "rest"
 
 
 @pytest.hookimpl(wrapper=True)

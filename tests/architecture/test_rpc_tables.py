@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -24,8 +26,8 @@ from gateway_svc.vault.transit_opener import TransitOpener
 from gateway_svc.vault.unwrapper import Unwrapper
 from keyvault_svc.domain import errors as keyvault_errors
 from keyvault_svc.domain.ports import AuditTags
-from keyvault_svc.domain.roles import GATEWAY, PERSON
-from keyvault_svc.rpc.access_policy import GATEWAY_PORT, OWNER_PORT
+from keyvault_svc.domain.roles import GATEWAY, PERSON, Action
+from keyvault_svc.rpc.access_policy import ACTIONS, GATEWAY_PORT, OWNER_PORT
 from keyvault_svc.rpc.error_status import ERROR_STATUS as KEYVAULT_STATUS
 from keyvault_svc.vault.audit_headers import headers_for
 from keyvault_svc.vault.bootstrap.audit_steps import _converge_headers
@@ -67,11 +69,14 @@ GATEWAY_METHODS = _methods("keyturn.gateway.v1")
 
 def test_the_contract_has_the_services_that_it_should() -> None:
     assert set(KEYVAULT_METHODS.values()) == {
+        "GrantRequestService",
         "GrantService",
         "KeyLeaseService",
         "KeyService",
         "KeyVerificationService",
+        "OperatorService",
         "OwnerService",
+        "UsageService",
     }
     assert set(GATEWAY_METHODS.values()) == {
         "AudioTranscriptionService",
@@ -105,6 +110,14 @@ def test_only_the_gateway_port_knows_gateways() -> None:
     assert {role for access in OWNER_PORT.values() for role in access.roles} == {PERSON}
 
 
+def test_what_people_do_by_each_method_is_one_action_and_each_action_has_a_method() -> None:
+    for_gateways = {"KeyLeaseService", "KeyVerificationService"}
+    of_people = {m for m, service in KEYVAULT_METHODS.items() if service not in for_gateways}
+
+    assert set(ACTIONS) == set(OWNER_PORT) == of_people
+    assert set(ACTIONS.values()) == set(Action)
+
+
 @pytest.mark.parametrize("method", GATEWAY_METHODS)
 def test_the_gateway_serves_apps_only(method: str) -> None:
     assert APP_PORT[method].roles == {APP}
@@ -115,16 +128,32 @@ def test_every_call_needs_a_deadline(method: str) -> None:
     assert {**OWNER_PORT, **GATEWAY_PORT, **APP_PORT}[method].needs_deadline
 
 
-def _leaves(module: ModuleType) -> set[type[ServiceError]]:
-    """Return the errors that *module* defines and that have no subclass."""
-    defined = {
+def _defined(package: ModuleType) -> set[type[ServiceError]]:
+    """Return the errors that the modules of *package* define."""
+    names = [
+        module.name for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+    ]
+    return {
         value
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, ServiceError)
-        and value.__module__ == module.__name__
+        for name in names
+        for value in vars(importlib.import_module(name)).values()
+        if isinstance(value, type) and issubclass(value, ServiceError) and value.__module__ == name
     }
-    return {error for error in defined if not error.__subclasses__()}
+
+
+def _leaves(package: ModuleType) -> set[type[ServiceError]]:
+    """Return the errors of *package* that have no subclass."""
+    return {error for error in _defined(package) if not error.__subclasses__()}
+
+
+@pytest.mark.parametrize(
+    "package", [keyvault_errors, gateway_errors], ids=["keyvault_svc", "gateway_svc"]
+)
+def test_a_service_has_one_closed_set_of_errors(package: ModuleType) -> None:
+    drawn = re.findall(r"\w+Error\b", package.__doc__ or "")
+
+    assert {vars(package)[name] for name in package.__all__} == _defined(package)
+    assert sorted(drawn) == sorted([*package.__all__, ServiceError.__name__])
 
 
 @pytest.mark.parametrize(
@@ -163,6 +192,7 @@ HTTP_OF_CODE = {
     StatusCode.INVALID_ARGUMENT: 400,
     StatusCode.UNAUTHENTICATED: 401,
     StatusCode.PERMISSION_DENIED: 403,
+    StatusCode.RESOURCE_EXHAUSTED: 429,
     StatusCode.FAILED_PRECONDITION: 401,  # OpenAI's own status for a key that it refuses
     StatusCode.UNAVAILABLE: 503,
     StatusCode.DEADLINE_EXCEEDED: 504,
@@ -183,6 +213,11 @@ TYPE_OF_STATUS = {
     401: "authentication_error",
     403: "permission_error",
 }
+# OpenAI's own types of 429.
+TYPE_OF_LIMIT: Mapping[type[ServiceError], str] = {
+    gateway_errors.RateLimitedError: "requests",
+    gateway_errors.BudgetSpentError: "insufficient_quota",
+}
 
 
 @pytest.mark.parametrize("error", HTTP_STATUS, ids=lambda error: error.__name__)
@@ -190,7 +225,7 @@ def test_both_surfaces_of_the_gateway_say_the_same(error: type[ServiceError]) ->
     status, kind = HTTP_STATUS[error]
 
     assert status == EXCEPTIONS.get(error, HTTP_OF_CODE[ALL_STATUS[error]])
-    assert kind == TYPE_OF_STATUS.get(status, "server_error")
+    assert kind == TYPE_OF_LIMIT.get(error, TYPE_OF_STATUS.get(status, "server_error"))
 
 
 @pytest.mark.parametrize("error", HTTP_STATUS, ids=lambda error: error.__name__)
@@ -207,7 +242,7 @@ def _acquire_lease_comment() -> str:
     return text[text.index("// Decides whether") : text.index("rpc AcquireLease")]
 
 
-DOCUMENTED_REASONS = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", _acquire_lease_comment())) - {
+DOCUMENTED_REASONS = set(re.findall(r"\b[A-Z]{3,}(?:_[A-Z]+)*\b", _acquire_lease_comment())) - {
     code.name for code in StatusCode
 }
 
@@ -281,6 +316,7 @@ async def test_vault_audits_the_headers_that_both_services_send() -> None:
         "gpt-4o",
         "10.1.2.3",
         b"",
+        0,
         0,
         None,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from keyturn_cli.local.layout import Layout
+from keyturn_cli.local.service_settings import Variant
 from keyturn_cli.local.stack import LocalStack
 from keyturn_cli.local.upstream import Upstream
 from svc_runtime.secret_bytes import SecretBytes
@@ -18,6 +19,7 @@ from tests.cluster.recovery_times import table
 from tests.cluster.scene import Scene
 from tests.e2e.clients import Clients
 from tests.e2e.owners import OwnedKey, alice, give_key, keep_key
+from tests.valkey_server import ValkeyServer
 
 RECOVERY_TIMES = pytest.StashKey[dict[tuple[str, str], float]]()
 _KEYS = 12
@@ -50,12 +52,15 @@ def scene(tmp_path_factory: pytest.TempPathFactory, canary_key: SecretBytes) -> 
 
     home: Path = tmp_path_factory.mktemp("cluster") / "home"
     upstream = Upstream(None, canary_key, "standin")
-    with LocalStack(home, upstream, replicas=2, make_vault=three_nodes) as stack:
-        cluster = stack.openbao
-        assert isinstance(cluster, RaftCluster)
-        clients = Clients(stack)
-        keys, revocable = asyncio.run(_furnish(clients))
-        yield Scene(cluster, clients, keys, revocable)
+    with ValkeyServer(tmp_path_factory.mktemp("valkey")) as valkey:
+        stack = LocalStack(home, upstream, replicas=2, make_vault=three_nodes)
+        stack.variant = Variant(redis_address=valkey.address)
+        with stack:
+            cluster = stack.openbao
+            assert isinstance(cluster, RaftCluster)
+            clients = Clients(stack)
+            keys, revocable = asyncio.run(_furnish(clients))
+            yield Scene(cluster, clients, keys, revocable)
 
 
 async def _furnish(clients: Clients) -> tuple[tuple[OwnedKey, ...], OwnedKey]:

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from keyturn_cli.local.service_settings import Variant
 from keyturn_cli.local.stack import LocalStack
 from keyturn_cli.local.upstream import Upstream
 from svc_runtime.secret_bytes import SecretBytes
 from tests.e2e.clients import Clients
 from tests.e2e.owners import delete_made_keys
+from tests.valkey_server import ValkeyServer
 
 
 @pytest.fixture(scope="session")
@@ -47,10 +49,13 @@ def clients(
     A test that stops or breaks a part uses `own_clients`.
     """
     home = tmp_path_factory.mktemp("stack") / "home"
-    with LocalStack(home, Upstream(None, canary_key, "standin"), replicas=2) as stack:
-        shared_clients.append(Clients(stack, transcript))
-        yield shared_clients[0]
-        shared_clients.clear()
+    with ValkeyServer(tmp_path_factory.mktemp("valkey")) as valkey:
+        stack = LocalStack(home, Upstream(None, canary_key, "standin"), replicas=2)
+        stack.variant = Variant(redis_address=valkey.address)
+        with stack:
+            shared_clients.append(Clients(stack, transcript))
+            yield shared_clients[0]
+            shared_clients.clear()
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from tests.e2e.clients import Clients
 KEY_SERVICE = "keyvault-svc"
 GATEWAY = "gateway-svc"
 DECRYPT = "keyturn-transit/decrypt/openai"
+CONTROLS = "keyturn-kv/data/operator/controls"
 _TAG_PREFIX = "x-keyturn-"
 
 
@@ -49,12 +50,18 @@ class UpstreamRequest:
 def vault_operations(clients: Clients, request_id: str) -> list[VaultOperation]:
     """Return the operations that Vault answered under *request_id*, in order.
 
+    Without the reads of the operators' controls, which go beside each read of a record.
+
     Vault writes its log before it answers: what a client has an answer to stands there.
     """
     log = Path(clients.env["KEYTURN_VAULT_AUDIT_LOG"])
     entries = [json.loads(line) for line in _lines_with(log, request_id)]
     found = [_operation(entry) for entry in entries if entry["type"] == "response"]
-    return [operation for operation in found if operation.tags.get("request-id") == request_id]
+    return [
+        operation
+        for operation in found
+        if operation.tags.get("request-id") == request_id and operation.path != CONTROLS
+    ]
 
 
 def upstream_requests(clients: Clients, api_key: SecretBytes) -> list[UpstreamRequest]:

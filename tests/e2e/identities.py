@@ -13,11 +13,14 @@ from google.protobuf.descriptor import MethodDescriptor
 
 from keyturn.gateway.v1 import chat_completion_service_pb2, pass_through_service_pb2
 from keyturn.keyvault.v1 import (
+    grant_request_service_pb2,
     grant_service_pb2,
     key_lease_service_pb2,
     key_service_pb2,
     key_verification_service_pb2,
+    operator_service_pb2,
     owner_service_pb2,
+    usage_service_pb2,
 )
 from tests.certs import Pair
 from tests.e2e.breaking import Verdict, logged, verdict
@@ -27,7 +30,14 @@ Proof = tuple[tuple[str, str], ...]
 
 _FILES = {
     "gateway": (chat_completion_service_pb2, pass_through_service_pb2),
-    "owner": (key_service_pb2, grant_service_pb2, owner_service_pb2),
+    "owner": (
+        key_service_pb2,
+        grant_service_pb2,
+        grant_request_service_pb2,
+        usage_service_pb2,
+        owner_service_pb2,
+        operator_service_pb2,
+    ),
     "lease": (key_lease_service_pb2, key_verification_service_pb2),
 }
 RPCS: dict[str, list[MethodDescriptor]] = {
@@ -51,6 +61,11 @@ LET_IN: Verdict = ("INVALID_ARGUMENT", "INVALID_ARGUMENT")
 # A poll has nothing to say: it gets its answer, and leaves no record when there is nothing to do.
 POLL = "keyturn.keyvault.v1.KeyVerificationService.ClaimVerification"
 POLLED: Verdict = ("OK", None)
+# Where nothing is required, an empty request is answered: by the text, and by the owner's role.
+COMPLETE_WHEN_EMPTY: dict[str, Verdict] = {
+    "keyturn.keyvault.v1.GrantService.GetConsentText": ("OK", None),
+    "keyturn.keyvault.v1.OperatorService.GetControls": ("PERMISSION_DENIED", "NOT_THE_OWNER"),
+}
 NOT_HERE: Verdict = ("UNIMPLEMENTED", None)
 NO_HANDSHAKE: Verdict = ("UNAVAILABLE", None)
 UNVERIFIED: Verdict = ("UNAUTHENTICATED", "CALLER_UNVERIFIED")

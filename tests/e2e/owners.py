@@ -12,15 +12,20 @@ import grpc
 from google.protobuf.message import Message
 
 from keyturn.keyvault.v1 import grant_pb2 as grant_pb
+from keyturn.keyvault.v1 import grant_request_service_pb2 as request_pb
 from keyturn.keyvault.v1 import grant_service_pb2 as grants_pb
 from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_service_pb2 as keys_pb
 from keyturn.keyvault.v1 import owner_service_pb2 as owner_pb
+from keyturn.keyvault.v1 import usage_service_pb2 as usage_pb
+from keyturn.keyvault.v1.grant_request_service_pb2_grpc import GrantRequestServiceStub
 from keyturn.keyvault.v1.grant_service_pb2_grpc import GrantServiceStub
 from keyturn.keyvault.v1.key_service_pb2_grpc import KeyServiceStub
 from keyturn.keyvault.v1.owner_service_pb2_grpc import OwnerServiceStub
+from keyturn.keyvault.v1.usage_service_pb2_grpc import UsageServiceStub
 from keyturn_cli.local.layout import DEMO_APP, OWNER
 from keyturn_cli.standin.standin_keys import KeyKind, make_key
+from keyvault_svc.consent_file import load_consent_text
 from svc_runtime.secret_bytes import SecretBytes
 from tests.e2e.clients import DEADLINE_SECONDS, Clients, key_name, new_request_id
 
@@ -30,11 +35,16 @@ _STUBS = {
     for service, stub in (
         (keys_pb.DESCRIPTOR.services_by_name["KeyService"], KeyServiceStub),
         (grants_pb.DESCRIPTOR.services_by_name["GrantService"], GrantServiceStub),
+        (request_pb.DESCRIPTOR.services_by_name["GrantRequestService"], GrantRequestServiceStub),
+        (usage_pb.DESCRIPTOR.services_by_name["UsageService"], UsageServiceStub),
         (owner_pb.DESCRIPTOR.services_by_name["OwnerService"], OwnerServiceStub),
     )
     for method in service.methods
 }
 _POLL_SECONDS = 0.05
+
+CONSENT_TEXT_VERSION = load_consent_text(None).version
+"""What owners of the stack agree to."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +137,9 @@ class Owner:
     ) -> grant_pb.Grant:
         """Grant *app* the use of *key*, without limits unless *terms* say some."""
         grant = grant_pb.Grant(app=app, models=models, endpoints=endpoints, **terms)
-        request = grants_pb.CreateGrantRequest(parent=key, grant=grant)
+        request = grants_pb.CreateGrantRequest(
+            parent=key, grant=grant, consent_text_version=CONSENT_TEXT_VERSION
+        )
         response: grants_pb.CreateGrantResponse = await self.call("CreateGrant", request)
         return response.grant
 

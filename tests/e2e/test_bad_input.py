@@ -8,10 +8,12 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from keyturn.keyvault.v1 import grant_pb2 as grant_pb
+from keyturn.keyvault.v1 import grant_request_service_pb2 as request_pb
 from keyturn.keyvault.v1 import grant_service_pb2 as grants_pb
 from keyturn.keyvault.v1 import key_service_pb2 as keys_pb
 from keyturn_cli.local.layout import DEMO_APP
@@ -160,7 +162,35 @@ def _requests_about(name: str) -> dict[str, tuple[Message, str]]:
             grants_pb.CreateGrantRequest(parent=name, grant=grant_pb.Grant(**GRANT)),
             "parent",
         ),
-        "ListGrants": (grants_pb.ListGrantsRequest(parent=name), "parent"),
+        **(
+            {}  # an owner's grants can be listed as well
+            if name == BAD_NAMES["owner only"]
+            else {"ListGrants": (grants_pb.ListGrantsRequest(parent=name), "parent")}
+        ),
+        "UpdateGrant": (
+            grants_pb.UpdateGrantRequest(
+                grant=grant_pb.Grant(name=f"{name}/grants/0123456789abcdef", **GRANT),
+                update_mask=FieldMask(paths=["models"]),
+            ),
+            "grant.name",
+        ),
+        "CreateGrantRequest": (
+            request_pb.CreateGrantRequestRequest(
+                parent=name,
+                grant_request=request_pb.GrantRequest(
+                    grant=grant_pb.Grant(**GRANT), reason="Sorts invoices"
+                ),
+            ),
+            "parent",
+        ),
+        **{
+            rpc: (kind(name=f"{name}/grantRequests/0123456789abcdef"), "name")
+            for rpc, kind in (
+                ("GetGrantRequest", request_pb.GetGrantRequestRequest),
+                ("ApproveGrantRequest", request_pb.ApproveGrantRequestRequest),
+                ("DeclineGrantRequest", request_pb.DeclineGrantRequestRequest),
+            )
+        },
         "RevokeGrant": (
             grants_pb.RevokeGrantRequest(name=f"{name}/grants/0123456789abcdef"),
             "name",

@@ -23,7 +23,7 @@ from tests.e2e.stack_process import Outcome, keyturn
 
 Run = Callable[..., Outcome]
 
-NO_LIMITS = ("--app", DEMO_APP, "--model", "*", "--endpoint", "*")
+NO_LIMITS = ("--app", DEMO_APP, "--model", "*", "--endpoint", "*", "--yes")
 
 
 @pytest.fixture
@@ -85,7 +85,8 @@ def test_a_key_lives_from_adding_to_deletion(run: Run, key_id: str) -> None:
     assert [o.exit_code for o in outcomes] == [0, 4, 0, 0, 0, 0, 0, 0, 4]
     assert set(_json(added)) == {
         *("name", "state", "key_version", "create_time", "rotate_time", "expire_time"),
-        *("rotate_due_time", "assurance", "base_url", "verification", "incoming", "retiring"),
+        *("rotate_due_time", "assurance", "base_url", "limits", "verification", "incoming"),
+        "retiring",
         *("active_grant_count", "creator"),
     }
     assert (_json(added)["name"], _json(added)["creator"]) == (name, "alice")
@@ -191,7 +192,7 @@ def test_an_owner_is_exported_and_erased(run: Run, clients: Clients, tmp_path: P
     assert not any(api_key.decode() in file.read_text() for api_key in api_keys)
     assert [proof["key"] for proof in _json(erased)["proofs"]] == names
     assert {notice["place"] for notice in _json(erased)["retention_notices"]} == {
-        *("vault_backups", "vault_audit_log", "service_logs"),
+        *("vault_backups", "vault_audit_log", "service_logs", "operator_controls"),
     }
     assert (_json(again)["proofs"], _json(left)["keys"]) == ([], [])
 
@@ -235,8 +236,9 @@ def test_the_trail_of_a_chat_is_complete(run: Run, clients: Clients, how: tuple[
     assert (answered.exit_code, answered.stdout) == (0, "You said: Who?\n")
     assert (trail.exit_code, told["verdict"]) == (0, "complete")
     assert (told["bad_vault_line_count"], told["bad_service_line_count"]) == (0, 0)
-    # The settlement comes later, in a batch.
-    assert [step for step in steps if step != "settle"] == [
+    # The settlement comes later, in a batch; the controls are read beside the record.
+    assert "controls read" in steps
+    assert [step for step in steps if step not in {"settle", "controls read"}] == [
         *("app -> gateway", "lease", "KV read", "decrypt", "OpenAI")
     ]
     assert {step["lease"] for step in told["steps"]} == {receipt["lease"]}

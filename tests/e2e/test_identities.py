@@ -95,14 +95,3 @@ async def test_a_certificate_without_exactly_one_spiffe_id_proves_nobody_over_ht
 
     assert heard == UNVERIFIED_HTTP
     assert await is_recorded_once(clients, "gateway-svc", request_id, event="http")
-
-
-async def test_a_forwarded_certificate_proves_nobody(clients: Clients) -> None:
-    certificate = pair_of(clients, "app-demo").certificate.decode().replace("\n", "%0A")
-    headers = {
-        "x-forwarded-client-cert": f'Cert="{certificate}";URI={DEMO_APP}',
-        "x-ssl-client-cert": certificate,
-        "x-client-cert": certificate,
-    }
-
-    assert await get_models(clients, headers=headers) == UNVERIFIED_HTTP

@@ -257,7 +257,7 @@ def test_a_service_that_dies_ends_the_stack_and_is_told_with_its_last_lines(
 
 def _make_it_ones_own(env_file: Path) -> None:
     """Delete the seeded key, and keep another that the demo app may use."""
-    app = ("--app", DEMO_APP, "--model", "*", "--endpoint", "*")
+    app = ("--app", DEMO_APP, "--model", "*", "--endpoint", "*", "--yes")
     for arguments, stdin in (
         (("keys", "add", "kept", "--stdin"), make_key().expose()),
         (("grants", "add", "kept", *app), b""),

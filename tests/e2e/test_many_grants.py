@@ -5,7 +5,7 @@ from __future__ import annotations
 from keyturn.keyvault.v1 import grant_pb2 as grant_pb
 from keyturn.keyvault.v1 import grant_service_pb2 as grants_pb
 from tests.e2e.clients import Clients
-from tests.e2e.owners import alice, give_key
+from tests.e2e.owners import CONSENT_TEXT_VERSION, alice, give_key
 
 COUNT = 110
 
@@ -20,7 +20,10 @@ async def test_grants_beyond_a_hundred_can_be_made_and_each_be_revoked(clients: 
             endpoints=["chat/completions", "embeddings"],
             source_cidrs=["10.0.0.0/8"],
         )
-        await owner.call("CreateGrant", grants_pb.CreateGrantRequest(parent=key.name, grant=grant))
+        request = grants_pb.CreateGrantRequest(
+            parent=key.name, grant=grant, consent_text_version=CONSENT_TEXT_VERSION
+        )
+        await owner.call("CreateGrant", request)
 
     listed = await owner.call("ListGrants", grants_pb.ListGrantsRequest(parent=key.name))
     for grant in listed.grants:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.e2e.stream_control import allow_many_files, gateway_pid, resident_kib
 from tests.e2e.stream_ways import DONE, WAYS, Way, http_apps, http_events
 
 STREAMS = 1000
+TOGETHER = 100  # that begin in one instant: each waits for its lease
 NUMBERS = [f"{number} " for number in range(50)]  # what the stand-in's `-many` says
 CHUNKS = ["", *NUMBERS, ""]  # first the role, last the reason to finish
 EVENTS = len(CHUNKS) + 2  # the usage, which the gateway takes out, and OpenAI's mark
@@ -30,6 +32,10 @@ ways = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def key(clients: Clients) -> OwnedKey:
     """A key that works, granted to the demo app without limits."""
     return asyncio.run(give_key(clients, "streams"))
+
+
+def _are_open(requests: int, counts: dict[str, int]) -> bool:
+    return counts["open_requests"] == requests
 
 
 @ways
@@ -102,8 +108,10 @@ async def test_a_thousand_streams_at_once_come_whole_and_in_order(
             async with http_events(http, "gpt-4o-many-paced") as events:
                 return [event async for event in events]
 
-        streams = [asyncio.create_task(stream()) for _ in range(STREAMS)]
-        await openai.until(lambda counts: counts["open_requests"] == STREAMS)
+        streams: list[asyncio.Task[list[str]]] = []
+        for begun in range(TOGETHER, STREAMS + 1, TOGETHER):
+            streams += [asyncio.create_task(stream()) for _ in range(TOGETHER)]
+            await openai.until(partial(_are_open, begun))
         await openai.release(STREAMS * EVENTS)
         answers = await asyncio.gather(*streams)
 

@@ -255,9 +255,9 @@ async def test_an_apps_token_is_no_persons(clients: Clients, key: OwnedKey, rpc:
     assert refused[:3:2] == (grpc.StatusCode.UNAUTHENTICATED, "CALLER_UNVERIFIED")
 
 
-async def test_members_act_for_their_team_and_nobody_else_does(clients: Clients) -> None:
+async def test_admins_act_for_their_team_and_nobody_else_does(clients: Clients) -> None:
     team = f"payments-{secrets.token_hex(3)}"
-    make_team(clients, team, "bob", "carol")
+    make_team(clients, f"{team}-admins", "bob", "carol")
     bob, carol = sign_in(clients, "bob"), sign_in(clients, "carol")
     name, api_key = f"teams/{team}/keys/openai", make_key()
 

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Run all tests in two parts side by side, as most of both is waiting: what calls a whole stack, and
+# the rest. The canary key is searched for at the end of each. Arguments go to both.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+output="$(mktemp)"
+.venv/bin/pytest --part rest "$@" >"$output" 2>&1 &
+rest=$!
+# A shell's children in the background do not hear Ctrl-C.
+trap 'kill "$rest" 2>/dev/null || true; rm -f "$output"' EXIT
+
+status=0
+.venv/bin/pytest --part stack "$@" || status=$?
+echo "The other part, which ran meanwhile:"
+wait "$rest" || status=$?
+cat "$output"
+exit "$status"
