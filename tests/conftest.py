@@ -11,7 +11,7 @@ from tests.openbao_fixture import canary_key, openbao
 __all__ = ["canary_key", "openbao"]
 
 _LAST = "test_canary.py"
-_STACK = {"e2e", "fuzz"}
+_PARTS = {"cluster": "cluster", "e2e": "stack", "fuzz": "stack"}
 _CAPTURED = pytest.StashKey[list[str]]()
 
 
@@ -22,8 +22,9 @@ def captured_output(pytestconfig: pytest.Config) -> list[str]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the tests run in two parts; see tools/run_tests.sh."""
-    parser.addoption("--part", choices=["stack", "rest"], help="run one of two parts of the tests")
+    """Let the tests run in parts; see tools/run_tests.sh."""
+    parts = ["cluster", "stack", "rest"]
+    parser.addoption("--part", choices=parts, help="run one of the parts of the tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,16 +35,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let the search for the canary key come last: it judges what all other tests left."""
     if part := config.getoption("--part"):
-        others = [item for item in items if _part_of(item) not in {part, "both"}]
+        others = [item for item in items if _part_of(item) not in {part, "each"}]
         config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if _part_of(item) in {part, "both"}]
+        items[:] = [item for item in items if _part_of(item) in {part, "each"}]
     items.sort(key=lambda item: item.path.name == _LAST)
 
 
 def _part_of(item: pytest.Item) -> str:
     if item.path.name == _LAST:
-        return "both"
-    return "stack" if _STACK.intersection(item.path.parts) else "rest"
+        return "each"
+    return next((_PARTS[folder] for folder in item.nodeid.split("/") if folder in _PARTS), "rest")
 
 
 @pytest.hookimpl(wrapper=True)
