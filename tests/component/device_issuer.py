@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
 from svc_runtime.clock import Clock
+from tests.aiohttp_sites import end
 
 CLIENT_ID: Final = "keyturn-cli"
 EXPIRE_SECONDS: Final = 600
@@ -246,7 +247,7 @@ def serving(issuer: DeviceIssuer, certificate: tuple[Path, Path]) -> Iterator[De
         issuer.url = f"https://127.0.0.1:{runner.addresses[0][1]}"
         is_up.set()
         await over.wait()
-        await runner.cleanup()
+        await end(runner)
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()

@@ -23,6 +23,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from standardwebhooks.webhooks import Webhook
 
 from keyturn_cli.local.free_ports import free_ports
+from tests.aiohttp_sites import end
 from tests.certs import Authority
 
 ALL, LATE, HANGING = "webhooks[0]", "webhooks[1]", "webhooks[2]"
@@ -163,7 +164,7 @@ users = "{{id}}@example.com"
         app.router.add_post("/{path:.*}", self._take)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
-        self._serving.push_async_callback(runner.cleanup)
+        self._serving.push_async_callback(end, runner)
         await web.TCPSite(runner, _HOST, port, ssl_context=self._tls()).start()
 
     async def _serve_mail(self) -> None:

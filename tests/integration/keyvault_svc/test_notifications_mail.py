@@ -98,9 +98,13 @@ class MailServer:
 
     @asynccontextmanager
     async def serving(self, tls: ssl.SSLContext | None) -> AsyncIterator[None]:
+        sessions: list[SMTP] = []
+
         def connect() -> SMTP:
             start_tls = None if self.is_tls_from_start else tls
-            return SMTP(self, hostname="localhost", tls_context=start_tls, **self.options)
+            session = SMTP(self, hostname="localhost", tls_context=start_tls, **self.options)
+            sessions.append(session)
+            return session
 
         server = await asyncio.get_running_loop().create_server(
             connect, "127.0.0.1", 0, ssl=tls if self.is_tls_from_start else None
@@ -110,6 +114,10 @@ class MailServer:
             yield
         finally:
             server.close()
+            for session in sessions:
+                if isinstance(session.transport, asyncio.WriteTransport):
+                    session.transport.abort()
+            await asyncio.sleep(0)  # the loop's next round closes the sockets
 
 
 @dataclass
@@ -326,17 +334,19 @@ async def test_a_refused_connection_is_retried(place: Place, unused_tcp_port: in
 
 
 async def test_a_server_that_does_not_greet_times_out(place: Place) -> None:
-    over = asyncio.Event()
+    over, is_closed = asyncio.Event(), asyncio.Event()
 
     async def stand_still(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await over.wait()
-        writer.close()
+        writer.transport.abort()
+        is_closed.set()
 
     silent = await asyncio.start_server(stand_still, "127.0.0.1", 0)
     async with silent:
         server = MailServer(port=silent.sockets[0].getsockname()[1])
         attempt = await place.channel(server, timeout_seconds=0.2).deliver(sample_event())
         over.set()
+        await is_closed.wait()
 
     assert attempt == Attempt(Verdict.RETRY, "timed_out")
 

@@ -26,6 +26,7 @@ from keyvault_svc.notifications.retry_schedule import RetrySchedule
 from keyvault_svc.notifications.webhooks import WebhookChannel
 from svc_runtime.clock import SystemClock
 from svc_runtime.settings_models import SettingsError
+from tests.aiohttp_sites import end
 from tests.certs import Authority, Pair
 from tests.fakes.fake_clock import START
 from tests.unit.keyvault_svc.notifications.event_samples import sample_event
@@ -90,7 +91,7 @@ class Receiver:
             yield
         finally:
             self._is_over.set()
-            await runner.cleanup()
+            await end(runner)
 
 
 @dataclass

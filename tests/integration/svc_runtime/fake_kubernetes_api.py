@@ -12,6 +12,7 @@ import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.aiohttp_sites import end
 from tests.certs import Authority, write
 
 NAMESPACE = "keyturn"
@@ -69,7 +70,7 @@ class FakeKubernetesAPI:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._runner.cleanup()
+        await end(self._runner)
 
     async def _review(self, request: web.Request) -> web.Response:
         self.reviews += 1

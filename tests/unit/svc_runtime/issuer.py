@@ -20,6 +20,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from svc_runtime.http_tls import server_ssl_context
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.tls_files import TLSFilesWatcher
+from tests.aiohttp_sites import end
 from tests.certs import Authority, write
 from tests.fakes.fake_clock import START, FakeClock
 
@@ -163,4 +164,4 @@ async def serving(folder: Path) -> AsyncIterator[Issuer]:
     finally:
         issuer.release()
         issuer.drips = False
-        await runner.cleanup()
+        await end(runner)

@@ -16,6 +16,7 @@ from yarl import URL
 from svc_runtime import http_tls
 from svc_runtime.http_tls import peer_spiffe_id, server_ssl_context
 from svc_runtime.tls_files import TLSFilesError, TLSFilesWatcher
+from tests.aiohttp_sites import end
 from tests.certs import Authority, Pair, replace, serial_of, short_key_pair, write
 from tests.fakes.fake_clock import START, FakeClock
 
@@ -54,7 +55,7 @@ async def _serving(context: ssl.SSLContext) -> AsyncIterator[str]:
     try:
         yield f"https://127.0.0.1:{runner.addresses[0][1]}/"
     finally:
-        await runner.cleanup()
+        await end(runner)
 
 
 async def _tell_peer(request: web.BaseRequest) -> web.Response:

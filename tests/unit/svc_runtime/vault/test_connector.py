@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from svc_runtime.tls_files import TLSFiles
 from svc_runtime.vault.connector import VaultConnector, load_pair
+from tests.aiohttp_sites import end
 from tests.certs import Authority, serial_of, write
 
 NOBODY = 0
@@ -67,7 +68,7 @@ async def server(authority: Authority, tmp_path: Path) -> AsyncIterator[SerialSe
     context.verify_mode = ssl.CERT_OPTIONAL
     server = SerialServer(context)
     yield server
-    await server.runner.cleanup()
+    await end(server.runner)
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ async def test_a_server_that_is_away_is_an_error_of_the_request(
     connector: VaultConnector, server: SerialServer
 ) -> None:
     url = await server.start()
-    await server.runner.cleanup()
+    await end(server.runner)
     async with aiohttp.ClientSession(connector=connector, connector_owner=False) as pool:
         with pytest.raises(aiohttp.ClientConnectionError):
             await _get(pool, url)
