@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
+_SHARED = {"service"}  # extras that others take in, and nobody installs alone
 _PIN = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)")
 # A lock holds names, versions, hashes and uv's `# via` comments; nothing in it needs these.
 _PLACE = re.compile(
@@ -107,6 +108,8 @@ def main() -> int:
     }
     faults: list[str] = []
     for name, requirements in {**required, **groups}.items():
+        if name in _SHARED:
+            continue
         lock = ROOT / "requirements" / f"{name}.txt"
         if lock.exists():
             faults += [f"{lock.name}: {fault}" for fault in lock_faults(lock, set(requirements))]

@@ -74,7 +74,7 @@ class KeyLeaseServiceServicer:
         FAILED_PRECONDITION to apps that hold a grant (KEY_PENDING, KEY_DISABLED, KEY_EXPIRED,
         KEY_REJECTED_UPSTREAM), UNAUTHENTICATED (APP_PROOF_INVALID, APP_PROOF_REQUIRED),
         INVALID_ARGUMENT (TOKEN_BOUND_REQUIRED among them), UNAVAILABLE (VAULT_UNAVAILABLE,
-        ISSUER_UNAVAILABLE, LIMIT_STORE_UNAVAILABLE).
+        AUDIT_UNAVAILABLE, ISSUER_UNAVAILABLE, LIMIT_STORE_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,7 +84,8 @@ class KeyLeaseServiceServicer:
         """Decides anew whether a request under way, such as a WebSocket, may go on, or may name another
         model. Nothing is reserved, and no key is handed over.
 
-        Errors: as AcquireLease, but for RATE_LIMITED, BUDGET_SPENT and LIMIT_STORE_UNAVAILABLE.
+        Errors: as AcquireLease, but for RATE_LIMITED, BUDGET_SPENT, LIMIT_STORE_UNAVAILABLE and
+        AUDIT_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

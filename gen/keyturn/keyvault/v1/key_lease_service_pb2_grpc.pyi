@@ -49,13 +49,14 @@ class KeyLeaseServiceStub:
     FAILED_PRECONDITION to apps that hold a grant (KEY_PENDING, KEY_DISABLED, KEY_EXPIRED,
     KEY_REJECTED_UPSTREAM), UNAUTHENTICATED (APP_PROOF_INVALID, APP_PROOF_REQUIRED),
     INVALID_ARGUMENT (TOKEN_BOUND_REQUIRED among them), UNAVAILABLE (VAULT_UNAVAILABLE,
-    ISSUER_UNAVAILABLE, LIMIT_STORE_UNAVAILABLE).
+    AUDIT_UNAVAILABLE, ISSUER_UNAVAILABLE, LIMIT_STORE_UNAVAILABLE).
     """
     CheckLease: _grpc.UnaryUnaryMultiCallable[_key_lease_service_pb2.CheckLeaseRequest, _key_lease_service_pb2.CheckLeaseResponse]
     """Decides anew whether a request under way, such as a WebSocket, may go on, or may name another
     model. Nothing is reserved, and no key is handed over.
 
-    Errors: as AcquireLease, but for RATE_LIMITED, BUDGET_SPENT and LIMIT_STORE_UNAVAILABLE.
+    Errors: as AcquireLease, but for RATE_LIMITED, BUDGET_SPENT, LIMIT_STORE_UNAVAILABLE and
+    AUDIT_UNAVAILABLE.
     """
     SettleLease: _grpc.UnaryUnaryMultiCallable[_key_lease_service_pb2.SettleLeaseRequest, _key_lease_service_pb2.SettleLeaseResponse]
     """Reports what became of leases, many at once.
@@ -85,13 +86,14 @@ class KeyLeaseServiceAsyncStub(KeyLeaseServiceStub):
     FAILED_PRECONDITION to apps that hold a grant (KEY_PENDING, KEY_DISABLED, KEY_EXPIRED,
     KEY_REJECTED_UPSTREAM), UNAUTHENTICATED (APP_PROOF_INVALID, APP_PROOF_REQUIRED),
     INVALID_ARGUMENT (TOKEN_BOUND_REQUIRED among them), UNAVAILABLE (VAULT_UNAVAILABLE,
-    ISSUER_UNAVAILABLE, LIMIT_STORE_UNAVAILABLE).
+    AUDIT_UNAVAILABLE, ISSUER_UNAVAILABLE, LIMIT_STORE_UNAVAILABLE).
     """
     CheckLease: _aio.UnaryUnaryMultiCallable[_key_lease_service_pb2.CheckLeaseRequest, _key_lease_service_pb2.CheckLeaseResponse]  # type: ignore[assignment]
     """Decides anew whether a request under way, such as a WebSocket, may go on, or may name another
     model. Nothing is reserved, and no key is handed over.
 
-    Errors: as AcquireLease, but for RATE_LIMITED, BUDGET_SPENT and LIMIT_STORE_UNAVAILABLE.
+    Errors: as AcquireLease, but for RATE_LIMITED, BUDGET_SPENT, LIMIT_STORE_UNAVAILABLE and
+    AUDIT_UNAVAILABLE.
     """
     SettleLease: _aio.UnaryUnaryMultiCallable[_key_lease_service_pb2.SettleLeaseRequest, _key_lease_service_pb2.SettleLeaseResponse]  # type: ignore[assignment]
     """Reports what became of leases, many at once.
@@ -124,7 +126,7 @@ class KeyLeaseServiceServicer(metaclass=_abc_1.ABCMeta):
         FAILED_PRECONDITION to apps that hold a grant (KEY_PENDING, KEY_DISABLED, KEY_EXPIRED,
         KEY_REJECTED_UPSTREAM), UNAUTHENTICATED (APP_PROOF_INVALID, APP_PROOF_REQUIRED),
         INVALID_ARGUMENT (TOKEN_BOUND_REQUIRED among them), UNAVAILABLE (VAULT_UNAVAILABLE,
-        ISSUER_UNAVAILABLE, LIMIT_STORE_UNAVAILABLE).
+        AUDIT_UNAVAILABLE, ISSUER_UNAVAILABLE, LIMIT_STORE_UNAVAILABLE).
         """
 
     @_abc_1.abstractmethod
@@ -136,7 +138,8 @@ class KeyLeaseServiceServicer(metaclass=_abc_1.ABCMeta):
         """Decides anew whether a request under way, such as a WebSocket, may go on, or may name another
         model. Nothing is reserved, and no key is handed over.
 
-        Errors: as AcquireLease, but for RATE_LIMITED, BUDGET_SPENT and LIMIT_STORE_UNAVAILABLE.
+        Errors: as AcquireLease, but for RATE_LIMITED, BUDGET_SPENT, LIMIT_STORE_UNAVAILABLE and
+        AUDIT_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

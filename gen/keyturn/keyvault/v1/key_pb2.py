@@ -26,25 +26,25 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from keyturn.keyvault.v1 import limits_pb2 as keyturn_dot_keyvault_dot_v1_dot_limits__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dkeyturn/keyvault/v1/key.proto\x12\x13keyturn.keyvault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a keyturn/keyvault/v1/limits.proto\"\xe2\x04\n\x03Key\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x05state\x18\x02 \x01(\x0e\x32\x1d.keyturn.keyvault.v1.KeyState\x12\x13\n\x0bkey_version\x18\x03 \x01(\r\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brotate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x61\x63tive_grant_count\x18\x06 \x01(\r\x12\x0f\n\x07\x63reator\x18\x07 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0frotate_due_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\tassurance\x18\n \x01(\x0e\x32!.keyturn.keyvault.v1.KeyAssurance\x12:\n\x0cverification\x18\x0b \x01(\x0b\x32$.keyturn.keyvault.v1.KeyVerification\x12\x31\n\x08incoming\x18\x0c \x01(\x0b\x32\x1f.keyturn.keyvault.v1.KeyVersion\x12\x31\n\x08retiring\x18\r \x01(\x0b\x32\x1f.keyturn.keyvault.v1.KeyVersion\x12\x10\n\x08\x62\x61se_url\x18\x0e \x01(\t\x12+\n\x06limits\x18\x0f \x01(\x0b\x32\x1b.keyturn.keyvault.v1.Limits\"\xee\x01\n\nKeyVersion\x12\x13\n\x0bkey_version\x18\x01 \x01(\r\x12,\n\x05state\x18\x02 \x01(\x0e\x32\x1d.keyturn.keyvault.v1.KeyState\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x64\x65stroy_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x0cverification\x18\x05 \x01(\x0b\x32$.keyturn.keyvault.v1.KeyVerification\"}\n\x0fKeyVerification\x12\x39\n\x07outcome\x18\x01 \x01(\x0e\x32(.keyturn.keyvault.v1.VerificationOutcome\x12/\n\x0bverify_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"o\n\rDeletionProof\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1f\n\x17\x64\x65stroyed_version_count\x18\x02 \x01(\r\x12\x30\n\x0c\x63onfirm_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xc8\x01\n\x08KeyState\x12\x19\n\x15KEY_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10KEY_STATE_ACTIVE\x10\x01\x12\x15\n\x11KEY_STATE_PENDING\x10\x02\x12\x16\n\x12KEY_STATE_RETIRING\x10\x03\x12\x16\n\x12KEY_STATE_DISABLED\x10\x04\x12\x16\n\x12KEY_STATE_REJECTED\x10\x05\x12\x15\n\x11KEY_STATE_EXPIRED\x10\x06\x12\x15\n\x11KEY_STATE_DELETED\x10\x07*a\n\x0cKeyAssurance\x12\x1d\n\x19KEY_ASSURANCE_UNSPECIFIED\x10\x00\x12\x1a\n\x16KEY_ASSURANCE_STANDARD\x10\x01\x12\x16\n\x12KEY_ASSURANCE_HIGH\x10\x02*\xfa\x01\n\x13VerificationOutcome\x12$\n VERIFICATION_OUTCOME_UNSPECIFIED\x10\x00\x12!\n\x1dVERIFICATION_OUTCOME_VERIFIED\x10\x01\x12\"\n\x1eVERIFICATION_OUTCOME_WRONG_KEY\x10\x02\x12!\n\x1dVERIFICATION_OUTCOME_NO_QUOTA\x10\x03\x12&\n\"VERIFICATION_OUTCOME_NO_PERMISSION\x10\x04\x12+\n\'VERIFICATION_OUTCOME_OPENAI_UNREACHABLE\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dkeyturn/keyvault/v1/key.proto\x12\x13keyturn.keyvault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a keyturn/keyvault/v1/limits.proto\"\xf9\x04\n\x03Key\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x05state\x18\x02 \x01(\x0e\x32\x1d.keyturn.keyvault.v1.KeyState\x12\x13\n\x0bkey_version\x18\x03 \x01(\r\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brotate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x61\x63tive_grant_count\x18\x06 \x01(\r\x12\x0f\n\x07\x63reator\x18\x07 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0frotate_due_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\tassurance\x18\n \x01(\x0e\x32!.keyturn.keyvault.v1.KeyAssurance\x12:\n\x0cverification\x18\x0b \x01(\x0b\x32$.keyturn.keyvault.v1.KeyVerification\x12\x31\n\x08incoming\x18\x0c \x01(\x0b\x32\x1f.keyturn.keyvault.v1.KeyVersion\x12\x31\n\x08retiring\x18\r \x01(\x0b\x32\x1f.keyturn.keyvault.v1.KeyVersion\x12\x10\n\x08\x62\x61se_url\x18\x0e \x01(\t\x12+\n\x06limits\x18\x0f \x01(\x0b\x32\x1b.keyturn.keyvault.v1.Limits\x12\x15\n\ropenai_key_id\x18\x10 \x01(\t\"\x85\x02\n\nKeyVersion\x12\x13\n\x0bkey_version\x18\x01 \x01(\r\x12,\n\x05state\x18\x02 \x01(\x0e\x32\x1d.keyturn.keyvault.v1.KeyState\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x64\x65stroy_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x0cverification\x18\x05 \x01(\x0b\x32$.keyturn.keyvault.v1.KeyVerification\x12\x15\n\ropenai_key_id\x18\x06 \x01(\t\"}\n\x0fKeyVerification\x12\x39\n\x07outcome\x18\x01 \x01(\x0e\x32(.keyturn.keyvault.v1.VerificationOutcome\x12/\n\x0bverify_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"o\n\rDeletionProof\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1f\n\x17\x64\x65stroyed_version_count\x18\x02 \x01(\r\x12\x30\n\x0c\x63onfirm_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xc8\x01\n\x08KeyState\x12\x19\n\x15KEY_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10KEY_STATE_ACTIVE\x10\x01\x12\x15\n\x11KEY_STATE_PENDING\x10\x02\x12\x16\n\x12KEY_STATE_RETIRING\x10\x03\x12\x16\n\x12KEY_STATE_DISABLED\x10\x04\x12\x16\n\x12KEY_STATE_REJECTED\x10\x05\x12\x15\n\x11KEY_STATE_EXPIRED\x10\x06\x12\x15\n\x11KEY_STATE_DELETED\x10\x07*a\n\x0cKeyAssurance\x12\x1d\n\x19KEY_ASSURANCE_UNSPECIFIED\x10\x00\x12\x1a\n\x16KEY_ASSURANCE_STANDARD\x10\x01\x12\x16\n\x12KEY_ASSURANCE_HIGH\x10\x02*\xfa\x01\n\x13VerificationOutcome\x12$\n VERIFICATION_OUTCOME_UNSPECIFIED\x10\x00\x12!\n\x1dVERIFICATION_OUTCOME_VERIFIED\x10\x01\x12\"\n\x1eVERIFICATION_OUTCOME_WRONG_KEY\x10\x02\x12!\n\x1dVERIFICATION_OUTCOME_NO_QUOTA\x10\x03\x12&\n\"VERIFICATION_OUTCOME_NO_PERMISSION\x10\x04\x12+\n\'VERIFICATION_OUTCOME_OPENAI_UNREACHABLE\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'keyturn.keyvault.v1.key_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_KEYSTATE']._serialized_start=1216
-  _globals['_KEYSTATE']._serialized_end=1416
-  _globals['_KEYASSURANCE']._serialized_start=1418
-  _globals['_KEYASSURANCE']._serialized_end=1515
-  _globals['_VERIFICATIONOUTCOME']._serialized_start=1518
-  _globals['_VERIFICATIONOUTCOME']._serialized_end=1768
+  _globals['_KEYSTATE']._serialized_start=1262
+  _globals['_KEYSTATE']._serialized_end=1462
+  _globals['_KEYASSURANCE']._serialized_start=1464
+  _globals['_KEYASSURANCE']._serialized_end=1561
+  _globals['_VERIFICATIONOUTCOME']._serialized_start=1564
+  _globals['_VERIFICATIONOUTCOME']._serialized_end=1814
   _globals['_KEY']._serialized_start=122
-  _globals['_KEY']._serialized_end=732
-  _globals['_KEYVERSION']._serialized_start=735
-  _globals['_KEYVERSION']._serialized_end=973
-  _globals['_KEYVERIFICATION']._serialized_start=975
-  _globals['_KEYVERIFICATION']._serialized_end=1100
-  _globals['_DELETIONPROOF']._serialized_start=1102
-  _globals['_DELETIONPROOF']._serialized_end=1213
+  _globals['_KEY']._serialized_end=755
+  _globals['_KEYVERSION']._serialized_start=758
+  _globals['_KEYVERSION']._serialized_end=1019
+  _globals['_KEYVERIFICATION']._serialized_start=1021
+  _globals['_KEYVERIFICATION']._serialized_end=1146
+  _globals['_DELETIONPROOF']._serialized_start=1148
+  _globals['_DELETIONPROOF']._serialized_end=1259
 # @@protoc_insertion_point(module_scope)

@@ -150,6 +150,7 @@ class Key(_message.Message):
     RETIRING_FIELD_NUMBER: _builtins.int
     BASE_URL_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
+    OPENAI_KEY_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `users/{user}/keys/{key}` or `teams/{team}/keys/{key}`. Output only."""
     state: Global___KeyState.ValueType
@@ -165,6 +166,11 @@ class Key(_message.Message):
     base_url: _builtins.str
     """Where at OpenAI the key is used, such as `https://eu.api.openai.com/v1`: one of the base URLs
     that the deployment allows. Empty: its default.
+    """
+    openai_key_id: _builtins.str
+    """The id at OpenAI, `key_...`, of version `key_version`, as the owner told it: by that, usage that
+    OpenAI counts beyond Keyturn's is found. Empty: not told. A change is of the newest version, which
+    is the incoming one during a rotation.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -220,10 +226,11 @@ class Key(_message.Message):
         retiring: Global___KeyVersion | None = ...,
         base_url: _builtins.str = ...,
         limits: _limits_pb2.Limits | None = ...,
+        openai_key_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "incoming", b"incoming", "limits", b"limits", "retiring", b"retiring", "rotate_due_time", b"rotate_due_time", "rotate_time", b"rotate_time", "verification", b"verification"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_grant_count", b"active_grant_count", "assurance", b"assurance", "base_url", b"base_url", "create_time", b"create_time", "creator", b"creator", "expire_time", b"expire_time", "incoming", b"incoming", "key_version", b"key_version", "limits", b"limits", "name", b"name", "retiring", b"retiring", "rotate_due_time", b"rotate_due_time", "rotate_time", b"rotate_time", "state", b"state", "verification", b"verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_grant_count", b"active_grant_count", "assurance", b"assurance", "base_url", b"base_url", "create_time", b"create_time", "creator", b"creator", "expire_time", b"expire_time", "incoming", b"incoming", "key_version", b"key_version", "limits", b"limits", "name", b"name", "openai_key_id", b"openai_key_id", "retiring", b"retiring", "rotate_due_time", b"rotate_due_time", "rotate_time", b"rotate_time", "state", b"state", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -240,10 +247,13 @@ class KeyVersion(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     DESTROY_TIME_FIELD_NUMBER: _builtins.int
     VERIFICATION_FIELD_NUMBER: _builtins.int
+    OPENAI_KEY_ID_FIELD_NUMBER: _builtins.int
     key_version: _builtins.int
     """Its number, from 1."""
     state: Global___KeyState.ValueType
     """What it may do."""
+    openai_key_id: _builtins.str
+    """Its id at OpenAI, `key_...`, as the owner told it. Empty: not told."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the plaintext went in."""
@@ -264,10 +274,11 @@ class KeyVersion(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         destroy_time: _timestamp_pb2.Timestamp | None = ...,
         verification: Global___KeyVerification | None = ...,
+        openai_key_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "destroy_time", b"destroy_time", "verification", b"verification"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "destroy_time", b"destroy_time", "key_version", b"key_version", "state", b"state", "verification", b"verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "destroy_time", b"destroy_time", "key_version", b"key_version", "openai_key_id", b"openai_key_id", "state", b"state", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from keyturn.keyvault.v1 import key_pb2 as keyturn_dot_keyvault_dot_v1_dot_key__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%keyturn/keyvault/v1/key_service.proto\x12\x13keyturn.keyvault.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dkeyturn/keyvault/v1/key.proto\"\xaf\x01\n\x10\x43reateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07\x61pi_key\x18\x02 \x01(\x0c\x42\x03\x80\x01\x01\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\tassurance\x18\x04 \x01(\x0e\x32!.keyturn.keyvault.v1.KeyAssurance\x12\x10\n\x08\x62\x61se_url\x18\x05 \x01(\t\":\n\x11\x43reateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"\x1d\n\rGetKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"7\n\x0eGetKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"!\n\x0fListKeysRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\":\n\x10ListKeysResponse\x12&\n\x04keys\x18\x01 \x03(\x0b\x32\x18.keyturn.keyvault.v1.Key\"b\n\x10RotateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07\x61pi_key\x18\x02 \x01(\x0c\x42\x03\x80\x01\x01\x12*\n\x07overlap\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\":\n\x11RotateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"j\n\x10UpdateKeyRequest\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\":\n\x11UpdateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"8\n\x13UndoRotationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bkey_version\x18\x02 \x01(\r\"=\n\x14UndoRotationResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\" \n\x10VerifyKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11VerifyKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"!\n\x11\x44isableKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\";\n\x12\x44isableKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\" \n\x10\x45nableKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11\x45nableKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\" \n\x10\x44\x65leteKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"F\n\x11\x44\x65leteKeyResponse\x12\x31\n\x05proof\x18\x01 \x01(\x0b\x32\".keyturn.keyvault.v1.DeletionProof2\xa4\x07\n\nKeyService\x12Z\n\tCreateKey\x12%.keyturn.keyvault.v1.CreateKeyRequest\x1a&.keyturn.keyvault.v1.CreateKeyResponse\x12Q\n\x06GetKey\x12\".keyturn.keyvault.v1.GetKeyRequest\x1a#.keyturn.keyvault.v1.GetKeyResponse\x12W\n\x08ListKeys\x12$.keyturn.keyvault.v1.ListKeysRequest\x1a%.keyturn.keyvault.v1.ListKeysResponse\x12Z\n\tUpdateKey\x12%.keyturn.keyvault.v1.UpdateKeyRequest\x1a&.keyturn.keyvault.v1.UpdateKeyResponse\x12Z\n\tRotateKey\x12%.keyturn.keyvault.v1.RotateKeyRequest\x1a&.keyturn.keyvault.v1.RotateKeyResponse\x12\x63\n\x0cUndoRotation\x12(.keyturn.keyvault.v1.UndoRotationRequest\x1a).keyturn.keyvault.v1.UndoRotationResponse\x12Z\n\tVerifyKey\x12%.keyturn.keyvault.v1.VerifyKeyRequest\x1a&.keyturn.keyvault.v1.VerifyKeyResponse\x12]\n\nDisableKey\x12&.keyturn.keyvault.v1.DisableKeyRequest\x1a\'.keyturn.keyvault.v1.DisableKeyResponse\x12Z\n\tEnableKey\x12%.keyturn.keyvault.v1.EnableKeyRequest\x1a&.keyturn.keyvault.v1.EnableKeyResponse\x12Z\n\tDeleteKey\x12%.keyturn.keyvault.v1.DeleteKeyRequest\x1a&.keyturn.keyvault.v1.DeleteKeyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%keyturn/keyvault/v1/key_service.proto\x12\x13keyturn.keyvault.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dkeyturn/keyvault/v1/key.proto\"\xc6\x01\n\x10\x43reateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07\x61pi_key\x18\x02 \x01(\x0c\x42\x03\x80\x01\x01\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\tassurance\x18\x04 \x01(\x0e\x32!.keyturn.keyvault.v1.KeyAssurance\x12\x10\n\x08\x62\x61se_url\x18\x05 \x01(\t\x12\x15\n\ropenai_key_id\x18\x06 \x01(\t\":\n\x11\x43reateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"\x1d\n\rGetKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"7\n\x0eGetKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"!\n\x0fListKeysRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\":\n\x10ListKeysResponse\x12&\n\x04keys\x18\x01 \x03(\x0b\x32\x18.keyturn.keyvault.v1.Key\"y\n\x10RotateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07\x61pi_key\x18\x02 \x01(\x0c\x42\x03\x80\x01\x01\x12*\n\x07overlap\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\ropenai_key_id\x18\x04 \x01(\t\":\n\x11RotateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"j\n\x10UpdateKeyRequest\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\":\n\x11UpdateKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"8\n\x13UndoRotationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bkey_version\x18\x02 \x01(\r\"=\n\x14UndoRotationResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\" \n\x10VerifyKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11VerifyKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\"!\n\x11\x44isableKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\";\n\x12\x44isableKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\" \n\x10\x45nableKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11\x45nableKeyResponse\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x18.keyturn.keyvault.v1.Key\" \n\x10\x44\x65leteKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"F\n\x11\x44\x65leteKeyResponse\x12\x31\n\x05proof\x18\x01 \x01(\x0b\x32\".keyturn.keyvault.v1.DeletionProof2\xa4\x07\n\nKeyService\x12Z\n\tCreateKey\x12%.keyturn.keyvault.v1.CreateKeyRequest\x1a&.keyturn.keyvault.v1.CreateKeyResponse\x12Q\n\x06GetKey\x12\".keyturn.keyvault.v1.GetKeyRequest\x1a#.keyturn.keyvault.v1.GetKeyResponse\x12W\n\x08ListKeys\x12$.keyturn.keyvault.v1.ListKeysRequest\x1a%.keyturn.keyvault.v1.ListKeysResponse\x12Z\n\tUpdateKey\x12%.keyturn.keyvault.v1.UpdateKeyRequest\x1a&.keyturn.keyvault.v1.UpdateKeyResponse\x12Z\n\tRotateKey\x12%.keyturn.keyvault.v1.RotateKeyRequest\x1a&.keyturn.keyvault.v1.RotateKeyResponse\x12\x63\n\x0cUndoRotation\x12(.keyturn.keyvault.v1.UndoRotationRequest\x1a).keyturn.keyvault.v1.UndoRotationResponse\x12Z\n\tVerifyKey\x12%.keyturn.keyvault.v1.VerifyKeyRequest\x1a&.keyturn.keyvault.v1.VerifyKeyResponse\x12]\n\nDisableKey\x12&.keyturn.keyvault.v1.DisableKeyRequest\x1a\'.keyturn.keyvault.v1.DisableKeyResponse\x12Z\n\tEnableKey\x12%.keyturn.keyvault.v1.EnableKeyRequest\x1a&.keyturn.keyvault.v1.EnableKeyResponse\x12Z\n\tDeleteKey\x12%.keyturn.keyvault.v1.DeleteKeyRequest\x1a&.keyturn.keyvault.v1.DeleteKeyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,45 +40,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROTATEKEYREQUEST'].fields_by_name['api_key']._loaded_options = None
   _globals['_ROTATEKEYREQUEST'].fields_by_name['api_key']._serialized_options = b'\200\001\001'
   _globals['_CREATEKEYREQUEST']._serialized_start=193
-  _globals['_CREATEKEYREQUEST']._serialized_end=368
-  _globals['_CREATEKEYRESPONSE']._serialized_start=370
-  _globals['_CREATEKEYRESPONSE']._serialized_end=428
-  _globals['_GETKEYREQUEST']._serialized_start=430
-  _globals['_GETKEYREQUEST']._serialized_end=459
-  _globals['_GETKEYRESPONSE']._serialized_start=461
-  _globals['_GETKEYRESPONSE']._serialized_end=516
-  _globals['_LISTKEYSREQUEST']._serialized_start=518
-  _globals['_LISTKEYSREQUEST']._serialized_end=551
-  _globals['_LISTKEYSRESPONSE']._serialized_start=553
-  _globals['_LISTKEYSRESPONSE']._serialized_end=611
-  _globals['_ROTATEKEYREQUEST']._serialized_start=613
-  _globals['_ROTATEKEYREQUEST']._serialized_end=711
-  _globals['_ROTATEKEYRESPONSE']._serialized_start=713
-  _globals['_ROTATEKEYRESPONSE']._serialized_end=771
-  _globals['_UPDATEKEYREQUEST']._serialized_start=773
-  _globals['_UPDATEKEYREQUEST']._serialized_end=879
-  _globals['_UPDATEKEYRESPONSE']._serialized_start=881
-  _globals['_UPDATEKEYRESPONSE']._serialized_end=939
-  _globals['_UNDOROTATIONREQUEST']._serialized_start=941
-  _globals['_UNDOROTATIONREQUEST']._serialized_end=997
-  _globals['_UNDOROTATIONRESPONSE']._serialized_start=999
-  _globals['_UNDOROTATIONRESPONSE']._serialized_end=1060
-  _globals['_VERIFYKEYREQUEST']._serialized_start=1062
-  _globals['_VERIFYKEYREQUEST']._serialized_end=1094
-  _globals['_VERIFYKEYRESPONSE']._serialized_start=1096
-  _globals['_VERIFYKEYRESPONSE']._serialized_end=1154
-  _globals['_DISABLEKEYREQUEST']._serialized_start=1156
-  _globals['_DISABLEKEYREQUEST']._serialized_end=1189
-  _globals['_DISABLEKEYRESPONSE']._serialized_start=1191
-  _globals['_DISABLEKEYRESPONSE']._serialized_end=1250
-  _globals['_ENABLEKEYREQUEST']._serialized_start=1252
-  _globals['_ENABLEKEYREQUEST']._serialized_end=1284
-  _globals['_ENABLEKEYRESPONSE']._serialized_start=1286
-  _globals['_ENABLEKEYRESPONSE']._serialized_end=1344
-  _globals['_DELETEKEYREQUEST']._serialized_start=1346
-  _globals['_DELETEKEYREQUEST']._serialized_end=1378
-  _globals['_DELETEKEYRESPONSE']._serialized_start=1380
-  _globals['_DELETEKEYRESPONSE']._serialized_end=1450
-  _globals['_KEYSERVICE']._serialized_start=1453
-  _globals['_KEYSERVICE']._serialized_end=2385
+  _globals['_CREATEKEYREQUEST']._serialized_end=391
+  _globals['_CREATEKEYRESPONSE']._serialized_start=393
+  _globals['_CREATEKEYRESPONSE']._serialized_end=451
+  _globals['_GETKEYREQUEST']._serialized_start=453
+  _globals['_GETKEYREQUEST']._serialized_end=482
+  _globals['_GETKEYRESPONSE']._serialized_start=484
+  _globals['_GETKEYRESPONSE']._serialized_end=539
+  _globals['_LISTKEYSREQUEST']._serialized_start=541
+  _globals['_LISTKEYSREQUEST']._serialized_end=574
+  _globals['_LISTKEYSRESPONSE']._serialized_start=576
+  _globals['_LISTKEYSRESPONSE']._serialized_end=634
+  _globals['_ROTATEKEYREQUEST']._serialized_start=636
+  _globals['_ROTATEKEYREQUEST']._serialized_end=757
+  _globals['_ROTATEKEYRESPONSE']._serialized_start=759
+  _globals['_ROTATEKEYRESPONSE']._serialized_end=817
+  _globals['_UPDATEKEYREQUEST']._serialized_start=819
+  _globals['_UPDATEKEYREQUEST']._serialized_end=925
+  _globals['_UPDATEKEYRESPONSE']._serialized_start=927
+  _globals['_UPDATEKEYRESPONSE']._serialized_end=985
+  _globals['_UNDOROTATIONREQUEST']._serialized_start=987
+  _globals['_UNDOROTATIONREQUEST']._serialized_end=1043
+  _globals['_UNDOROTATIONRESPONSE']._serialized_start=1045
+  _globals['_UNDOROTATIONRESPONSE']._serialized_end=1106
+  _globals['_VERIFYKEYREQUEST']._serialized_start=1108
+  _globals['_VERIFYKEYREQUEST']._serialized_end=1140
+  _globals['_VERIFYKEYRESPONSE']._serialized_start=1142
+  _globals['_VERIFYKEYRESPONSE']._serialized_end=1200
+  _globals['_DISABLEKEYREQUEST']._serialized_start=1202
+  _globals['_DISABLEKEYREQUEST']._serialized_end=1235
+  _globals['_DISABLEKEYRESPONSE']._serialized_start=1237
+  _globals['_DISABLEKEYRESPONSE']._serialized_end=1296
+  _globals['_ENABLEKEYREQUEST']._serialized_start=1298
+  _globals['_ENABLEKEYREQUEST']._serialized_end=1330
+  _globals['_ENABLEKEYRESPONSE']._serialized_start=1332
+  _globals['_ENABLEKEYRESPONSE']._serialized_end=1390
+  _globals['_DELETEKEYREQUEST']._serialized_start=1392
+  _globals['_DELETEKEYREQUEST']._serialized_end=1424
+  _globals['_DELETEKEYRESPONSE']._serialized_start=1426
+  _globals['_DELETEKEYRESPONSE']._serialized_end=1496
+  _globals['_KEYSERVICE']._serialized_start=1499
+  _globals['_KEYSERVICE']._serialized_end=2431
 # @@protoc_insertion_point(module_scope)

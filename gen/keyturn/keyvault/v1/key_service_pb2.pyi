@@ -33,19 +33,25 @@ class CreateKeyRequest(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     ASSURANCE_FIELD_NUMBER: _builtins.int
     BASE_URL_FIELD_NUMBER: _builtins.int
+    OPENAI_KEY_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the new key: `users/{user}/keys/{key}` or `teams/{team}/keys/{key}`. Each id is 1 to 63
     characters of `a-z`, `0-9`, `-`, `_` and `.`, starts and ends with a letter or digit. Required.
     """
     api_key: _builtins.bytes
     """The OpenAI API key: `sk-` followed by 20 to 400 characters of `A-Z`, `a-z`, `0-9`, `_` and `-`.
-    Admin keys (`sk-admin-...`) are refused. Required.
+    Admin keys (`sk-admin-...`) are refused, but for the one that the deployment reconciles by.
+    Required.
     """
     assurance: _key_pb2.KeyAssurance.ValueType
     """How the sealed key is handed to gateways. Unspecified: as the deployment does."""
     base_url: _builtins.str
     """Where at OpenAI the key is used, such as `https://eu.api.openai.com/v1`: one of the base URLs
     that the deployment allows. Empty: its default.
+    """
+    openai_key_id: _builtins.str
+    """The key's id at OpenAI: `key_` followed by 4 to 124 letters, digits, `_` and `-`. Empty: not
+    told.
     """
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
@@ -59,10 +65,11 @@ class CreateKeyRequest(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         assurance: _key_pb2.KeyAssurance.ValueType = ...,
         base_url: _builtins.str = ...,
+        openai_key_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "assurance", b"assurance", "base_url", b"base_url", "expire_time", b"expire_time", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "assurance", b"assurance", "base_url", b"base_url", "expire_time", b"expire_time", "name", b"name", "openai_key_id", b"openai_key_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -193,10 +200,15 @@ class RotateKeyRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     API_KEY_FIELD_NUMBER: _builtins.int
     OVERLAP_FIELD_NUMBER: _builtins.int
+    OPENAI_KEY_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the key. Required."""
     api_key: _builtins.bytes
     """The new OpenAI API key, by the rules of CreateKeyRequest.api_key. Required."""
+    openai_key_id: _builtins.str
+    """The new key's id at OpenAI, as CreateKeyRequest.openai_key_id: each key has its own. Empty: not
+    told.
+    """
     @_builtins.property
     def overlap(self) -> _duration_pb2.Duration:
         """How long the replaced version is kept, so that the rotation can be undone: 0 to 30 days.
@@ -209,10 +221,11 @@ class RotateKeyRequest(_message.Message):
         name: _builtins.str = ...,
         api_key: _builtins.bytes = ...,
         overlap: _duration_pb2.Duration | None = ...,
+        openai_key_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["overlap", b"overlap"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "name", b"name", "overlap", b"overlap"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "name", b"name", "openai_key_id", b"openai_key_id", "overlap", b"overlap"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -257,8 +270,8 @@ class UpdateKeyRequest(_message.Message):
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """Which fields to change: `expire_time` (absent in `key`: never expires), `assurance`, `base_url`
-        (the key serves again once it is verified there), `limits` (absent in `key`: none), or single
-        ones such as `limits.usd_per_day`. Required.
+        (the key serves again once it is verified there), `openai_key_id`, `limits` (absent in `key`:
+        none), or single ones such as `limits.usd_per_day`. Required.
         """
 
     def __init__(

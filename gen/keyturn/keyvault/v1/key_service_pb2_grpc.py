@@ -131,8 +131,8 @@ class KeyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateKey(self, request, context):
-        """Changes what an owner may decide about a key: its expiry, its assurance, its limits, and where at
-        OpenAI it is used. Limits hold from the next request.
+        """Changes what an owner may decide about a key: its expiry, its assurance, its limits, where at
+        OpenAI it is used, and which id it has there. Limits hold from the next request.
 
         Idempotent.
         Errors: NOT_FOUND (KEY_NOT_FOUND), INVALID_ARGUMENT, ABORTED (KEY_CHANGED_MEANWHILE),

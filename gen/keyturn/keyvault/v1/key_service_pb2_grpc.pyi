@@ -58,8 +58,8 @@ class KeyServiceStub:
     Errors: UNAVAILABLE (VAULT_UNAVAILABLE).
     """
     UpdateKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.UpdateKeyRequest, _key_service_pb2.UpdateKeyResponse]
-    """Changes what an owner may decide about a key: its expiry, its assurance, its limits, and where at
-    OpenAI it is used. Limits hold from the next request.
+    """Changes what an owner may decide about a key: its expiry, its assurance, its limits, where at
+    OpenAI it is used, and which id it has there. Limits hold from the next request.
 
     Idempotent.
     Errors: NOT_FOUND (KEY_NOT_FOUND), INVALID_ARGUMENT, ABORTED (KEY_CHANGED_MEANWHILE),
@@ -144,8 +144,8 @@ class KeyServiceAsyncStub(KeyServiceStub):
     Errors: UNAVAILABLE (VAULT_UNAVAILABLE).
     """
     UpdateKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.UpdateKeyRequest, _key_service_pb2.UpdateKeyResponse]  # type: ignore[assignment]
-    """Changes what an owner may decide about a key: its expiry, its assurance, its limits, and where at
-    OpenAI it is used. Limits hold from the next request.
+    """Changes what an owner may decide about a key: its expiry, its assurance, its limits, where at
+    OpenAI it is used, and which id it has there. Limits hold from the next request.
 
     Idempotent.
     Errors: NOT_FOUND (KEY_NOT_FOUND), INVALID_ARGUMENT, ABORTED (KEY_CHANGED_MEANWHILE),
@@ -251,8 +251,8 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _key_service_pb2.UpdateKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_key_service_pb2.UpdateKeyResponse, _abc.Awaitable[_key_service_pb2.UpdateKeyResponse]]:
-        """Changes what an owner may decide about a key: its expiry, its assurance, its limits, and where at
-        OpenAI it is used. Limits hold from the next request.
+        """Changes what an owner may decide about a key: its expiry, its assurance, its limits, where at
+        OpenAI it is used, and which id it has there. Limits hold from the next request.
 
         Idempotent.
         Errors: NOT_FOUND (KEY_NOT_FOUND), INVALID_ARGUMENT, ABORTED (KEY_CHANGED_MEANWHILE),

@@ -26,7 +26,7 @@ from keyturn.keyvault.v1 import key_pb2 as keyturn_dot_keyvault_dot_v1_dot_key__
 from keyturn.keyvault.v1 import lease_pb2 as keyturn_dot_keyvault_dot_v1_dot_lease__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2keyturn/keyvault/v1/key_verification_service.proto\x12\x13keyturn.keyvault.v1\x1a\x1dkeyturn/keyvault/v1/key.proto\x1a\x1fkeyturn/keyvault/v1/lease.proto\"\x1a\n\x18\x43laimVerificationRequest\"T\n\x19\x43laimVerificationResponse\x12\x37\n\x0cverification\x18\x01 \x01(\x0b\x32!.keyturn.keyvault.v1.Verification\"g\n\x0cVerification\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05lease\x18\x02 \x01(\x0b\x32\x1a.keyturn.keyvault.v1.Lease\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0b\n\x03\x61pp\x18\x04 \x01(\t\"u\n\x19ReportVerificationRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x10\n\x08lease_id\x18\x02 \x01(\t\x12\x39\n\x07outcome\x18\x03 \x01(\x0e\x32(.keyturn.keyvault.v1.VerificationOutcome\"\x1c\n\x1aReportVerificationResponse2\x83\x02\n\x16KeyVerificationService\x12r\n\x11\x43laimVerification\x12-.keyturn.keyvault.v1.ClaimVerificationRequest\x1a..keyturn.keyvault.v1.ClaimVerificationResponse\x12u\n\x12ReportVerification\x12..keyturn.keyvault.v1.ReportVerificationRequest\x1a/.keyturn.keyvault.v1.ReportVerificationResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2keyturn/keyvault/v1/key_verification_service.proto\x12\x13keyturn.keyvault.v1\x1a\x1dkeyturn/keyvault/v1/key.proto\x1a\x1fkeyturn/keyvault/v1/lease.proto\"\x1a\n\x18\x43laimVerificationRequest\"T\n\x19\x43laimVerificationResponse\x12\x37\n\x0cverification\x18\x01 \x01(\x0b\x32!.keyturn.keyvault.v1.Verification\"}\n\x0cVerification\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05lease\x18\x02 \x01(\x0b\x32\x1a.keyturn.keyvault.v1.Lease\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0b\n\x03\x61pp\x18\x04 \x01(\t\x12\x14\n\x0cis_admin_key\x18\x05 \x01(\x08\"u\n\x19ReportVerificationRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x10\n\x08lease_id\x18\x02 \x01(\t\x12\x39\n\x07outcome\x18\x03 \x01(\x0e\x32(.keyturn.keyvault.v1.VerificationOutcome\"\x1c\n\x1aReportVerificationResponse2\x83\x02\n\x16KeyVerificationService\x12r\n\x11\x43laimVerification\x12-.keyturn.keyvault.v1.ClaimVerificationRequest\x1a..keyturn.keyvault.v1.ClaimVerificationResponse\x12u\n\x12ReportVerification\x12..keyturn.keyvault.v1.ReportVerificationRequest\x1a/.keyturn.keyvault.v1.ReportVerificationResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,11 +38,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLAIMVERIFICATIONRESPONSE']._serialized_start=167
   _globals['_CLAIMVERIFICATIONRESPONSE']._serialized_end=251
   _globals['_VERIFICATION']._serialized_start=253
-  _globals['_VERIFICATION']._serialized_end=356
-  _globals['_REPORTVERIFICATIONREQUEST']._serialized_start=358
-  _globals['_REPORTVERIFICATIONREQUEST']._serialized_end=475
-  _globals['_REPORTVERIFICATIONRESPONSE']._serialized_start=477
-  _globals['_REPORTVERIFICATIONRESPONSE']._serialized_end=505
-  _globals['_KEYVERIFICATIONSERVICE']._serialized_start=508
-  _globals['_KEYVERIFICATIONSERVICE']._serialized_end=767
+  _globals['_VERIFICATION']._serialized_end=378
+  _globals['_REPORTVERIFICATIONREQUEST']._serialized_start=380
+  _globals['_REPORTVERIFICATIONREQUEST']._serialized_end=497
+  _globals['_REPORTVERIFICATIONRESPONSE']._serialized_start=499
+  _globals['_REPORTVERIFICATIONRESPONSE']._serialized_end=527
+  _globals['_KEYVERIFICATIONSERVICE']._serialized_start=530
+  _globals['_KEYVERIFICATIONSERVICE']._serialized_end=789
 # @@protoc_insertion_point(module_scope)

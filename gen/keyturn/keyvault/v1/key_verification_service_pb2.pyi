@@ -69,12 +69,15 @@ class Verification(_message.Message):
     LEASE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     APP_FIELD_NUMBER: _builtins.int
+    IS_ADMIN_KEY_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Name of the key, under which it opens."""
     request_id: _builtins.str
     """Request id that Vault's audit log shall show beside the decrypt."""
     app: _builtins.str
     """What Vault's audit log shall show as the app: the gateway's own SPIFFE ID."""
+    is_admin_key: _builtins.bool
+    """Whether it is the deployment's admin key: that cannot call models, but ask for usage."""
     @_builtins.property
     def lease(self) -> _lease_pb2.Lease:
         """The lease, whose purpose is this verification: one decrypt, and only to try the key."""
@@ -86,10 +89,11 @@ class Verification(_message.Message):
         lease: _lease_pb2.Lease | None = ...,
         request_id: _builtins.str = ...,
         app: _builtins.str = ...,
+        is_admin_key: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "key", b"key", "lease", b"lease", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "is_admin_key", b"is_admin_key", "key", b"key", "lease", b"lease", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -60,7 +60,7 @@ class KeyVerificationServiceServicer:
         without a report by then it is handed out again.
 
         Not idempotent.
-        Errors: UNAVAILABLE (VAULT_UNAVAILABLE).
+        Errors: UNAVAILABLE (VAULT_UNAVAILABLE, AUDIT_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

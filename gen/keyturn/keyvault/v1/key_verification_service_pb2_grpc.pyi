@@ -41,7 +41,7 @@ class KeyVerificationServiceStub:
     without a report by then it is handed out again.
 
     Not idempotent.
-    Errors: UNAVAILABLE (VAULT_UNAVAILABLE).
+    Errors: UNAVAILABLE (VAULT_UNAVAILABLE, AUDIT_UNAVAILABLE).
     """
     ReportVerification: _grpc.UnaryUnaryMultiCallable[_key_verification_service_pb2.ReportVerificationRequest, _key_verification_service_pb2.ReportVerificationResponse]
     """Reports what OpenAI said. The record changes before this returns.
@@ -65,7 +65,7 @@ class KeyVerificationServiceAsyncStub(KeyVerificationServiceStub):
     without a report by then it is handed out again.
 
     Not idempotent.
-    Errors: UNAVAILABLE (VAULT_UNAVAILABLE).
+    Errors: UNAVAILABLE (VAULT_UNAVAILABLE, AUDIT_UNAVAILABLE).
     """
     ReportVerification: _aio.UnaryUnaryMultiCallable[_key_verification_service_pb2.ReportVerificationRequest, _key_verification_service_pb2.ReportVerificationResponse]  # type: ignore[assignment]
     """Reports what OpenAI said. The record changes before this returns.
@@ -92,7 +92,7 @@ class KeyVerificationServiceServicer(metaclass=_abc_1.ABCMeta):
         without a report by then it is handed out again.
 
         Not idempotent.
-        Errors: UNAVAILABLE (VAULT_UNAVAILABLE).
+        Errors: UNAVAILABLE (VAULT_UNAVAILABLE, AUDIT_UNAVAILABLE).
         """
 
     @_abc_1.abstractmethod

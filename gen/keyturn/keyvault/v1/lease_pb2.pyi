@@ -33,7 +33,7 @@ class Lease(_message.Message):
     MAY_CHOOSE_ACCOUNT_FIELD_NUMBER: _builtins.int
     REMAINING_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
-    """Unique id: 32 hexadecimal digits."""
+    """Unique id: 32 hexadecimal digits, laid out as a UUIDv7. The first 12 tell when it was made."""
     sealed_key: _builtins.str
     """Hand-off `inline`: the key, sealed by Vault's transit engine under the key's name. Empty for
     the other hand-off.
