@@ -29,12 +29,14 @@ class StepKind(StrEnum):
     APP_TO_GATEWAY = "app -> gateway"
     OWNER_TO_KEY_SERVICE = "owner -> key service"
     LEASE = "lease"
+    RELEASE = "release"
     LEASE_CHECK = "lease check"
     KV_READ = "KV read"
     CONTROLS_READ = "controls read"
     KV_WRITE = "KV write"
     KV_METADATA = "KV metadata"
     KV_DESTROY = "KV destroy"
+    OPENING = "opening"
     DECRYPT = "decrypt"
     ENCRYPT = "encrypt"
     HMAC = "hmac"
@@ -233,11 +235,17 @@ def _outcome(entry: Mapping[str, Any]) -> str:
     return Outcome.OK
 
 
+_STEP_EVENTS: Final = {
+    "lease_release": StepKind.RELEASE,
+    "key_opening": StepKind.OPENING,
+    "lease_settled": StepKind.SETTLE,
+}
+
+
 def _service_kind(record: Mapping[str, Any], method: str) -> StepKind:
-    if record.get("event") == "lease_settled":
-        return StepKind.SETTLE
-    if record.get("event") not in _CALL_EVENTS:
-        return StepKind.OTHER
+    event = _text(record.get("event"))
+    if event not in _CALL_EVENTS:
+        return _STEP_EVENTS.get(event, StepKind.OTHER)
     if method.endswith("/AcquireLease"):
         return StepKind.LEASE
     if method.endswith("/CheckLease"):

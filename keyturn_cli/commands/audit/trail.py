@@ -1,4 +1,4 @@
-"""`keyturn audit`: who used which key, by the logs."""
+"""`keyturn audit trail`: who used which key in one request, by the logs."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Final
 
 import click
 
+from keyturn_cli.audit.log_files import LogKind
+from keyturn_cli.audit.log_objects import LogObjects
+from keyturn_cli.audit.log_search import LogSearch
 from keyturn_cli.audit_steps import AuditStep
 from keyturn_cli.audit_trail import AuditTrail, AuditTrailBuilder, VerdictKind
-from keyturn_cli.client_settings import ClientSettings
-from keyturn_cli.command_error import CommandError
+from keyturn_cli.commands.audit.given_logs import (
+    LOG_TYPE,
+    default_service_logs,
+    default_vault_log,
+    refuse_two_streams,
+)
+from keyturn_cli.commands.audit.verify_views import print_unread
 from keyturn_cli.commands.command_line import examples, json_option
 from keyturn_cli.exit_codes import ExitCode
-from keyturn_cli.log_lines import read_json_lines
 from keyturn_cli.printing import one_line, print_fields, print_json, print_table
 
 _SHARED: Final = ("app", "key", "lease")  # usually the same in each step, then told once
-_FAILING: Final = frozenset({VerdictKind.NOT_FOUND, VerdictKind.SUSPECT})
-_log_type = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.group("audit")
-def audit_group() -> None:
-    """Read from Vault's audit log who used which key."""
-
-
-@audit_group.command(
+@click.command(
     "trail",
     epilog=examples("keyturn audit trail 0123456789abcdef0123456789abcdef --json"),
 )
@@ -35,16 +35,18 @@ def audit_group() -> None:
 @click.option(
     "--vault-log",
     "vault_logs",
-    type=_log_type,
+    type=LOG_TYPE,
     multiple=True,
-    help="Vault's audit log, plain or .gz. Repeatable. Default: KEYTURN_VAULT_AUDIT_LOG.",
+    help="Vault's audit log, or a folder of rotated ones, plain or gzipped; - for standard input. "
+    "Repeatable. Default: KEYTURN_VAULT_AUDIT_LOG.",
 )
 @click.option(
     "--service-log",
     "service_logs",
-    type=_log_type,
+    type=LOG_TYPE,
     multiple=True,
-    help="A service's log, plain or .gz. Repeatable. Default: logs/*.log beside client.env.",
+    help="A service's log, or a folder of them. Repeatable. Default: logs/*-svc*.log beside "
+    "client.env.",
 )
 @json_option
 def trail_command(
@@ -56,32 +58,33 @@ def trail_command(
 ) -> None:
     """Print the chain of one request: app, gateway, lease, KV read, decrypt, OpenAI.
 
-    Exit code 7 when there is no trace of the request, or when the chain shows what may not happen.
+    Exit code 7 when there is no trace of the request, or when the chain shows what may not happen;
+    2 when a log could not be read whole.
     """
-    settings = ClientSettings.load()
+    refuse_two_streams((*vault_logs, *service_logs))
+    logs = LogObjects(
+        LogSearch(vault_logs or (default_vault_log(),), service_logs or default_service_logs())
+    )
     builder = AuditTrailBuilder(request_id)
-    for path in vault_logs or (_default_vault_log(settings),):
-        builder.add_vault_log(read_json_lines(path))
-    for path in service_logs or sorted(settings.logs_dir.glob("*.log")):
-        builder.add_service_log(read_json_lines(path))
+    builder.add_vault_log(logs.read(LogKind.VAULT))
+    builder.add_service_log(logs.read(LogKind.SERVICE))
     trail = builder.trail()
     if as_json:
         print_json(_document(request_id, trail))
     else:
         _print_for_people(trail)
-    if trail.verdict.kind in _FAILING:
-        click.get_current_context().exit(ExitCode.PROBLEMS_FOUND)
+    unread = logs.unread()
+    print_unread(unread)
+    if code := _exit_code(trail.verdict.kind, is_whole=not unread):
+        click.get_current_context().exit(code)
 
 
-def _default_vault_log(settings: ClientSettings) -> Path:
-    path = Path(settings.require("KEYTURN_VAULT_AUDIT_LOG"))
-    if not path.is_file():
-        raise CommandError(
-            f"KEYTURN_VAULT_AUDIT_LOG names {path}, which is not a file.",
-            ExitCode.USAGE,
-            hint="Give --vault-log, or start the local stack (`keyturn local up`).",
-        )
-    return path
+def _exit_code(verdict: VerdictKind, *, is_whole: bool) -> ExitCode | None:
+    if verdict is VerdictKind.SUSPECT:
+        return ExitCode.PROBLEMS_FOUND
+    if not is_whole:
+        return ExitCode.USAGE
+    return ExitCode.PROBLEMS_FOUND if verdict is VerdictKind.NOT_FOUND else None
 
 
 def _print_for_people(trail: AuditTrail) -> None:
