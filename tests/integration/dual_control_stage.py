@@ -13,7 +13,7 @@ from tests.integration.dual_control_table import WRAP, Request, record_body
 
 DOCUMENTS = [
     *("users/alice/keys/openai", "teams/alice/keys/openai", "maintenance/rewrap"),
-    *("fingerprints/f", "verifications/v", "retirements/r", "operator/controls"),
+    *("fingerprints/f", "verifications/v", "retirements/r", "reconciled/r", "operator/controls"),
     "grant-requests/g",
 ]
 

@@ -20,6 +20,7 @@ def _base64(text: str) -> str:
 
 ALICE = {"context": _base64("users/alice/keys/openai")}
 MALLORY = {"context": _base64("users/mallory/keys/openai")}
+HEAD = {"input": _base64("the head of an audit stream")}
 PLAINTEXT = {"plaintext": _base64("sk-dual-control")}
 # The test puts a real one in the place of each.
 SEALED = {"ciphertext": "<sealed for alice>"}
@@ -111,17 +112,21 @@ ALLOWED: dict[str, Grants] = {
         **_listing("verifications", "verifications"),
         **_documents("retirements/+", "retirements/r", *_CUSTODY[:3], "metadata/delete"),
         **_listing("retirements", "retirements"),
+        **_documents("reconciled/+", "reconciled/r", *_CUSTODY[:3], "metadata/delete"),
+        **_listing("reconciled", "reconciled"),
         **_documents("operator/controls", "operator/controls", *_CUSTODY[:3]),
         **_transit("encrypt/openai", ALICE | PLAINTEXT),
         **_transit(
             "hmac/fingerprint", {"input": _base64("sk-dual-control"), "algorithm": "sha2-256"}
         ),
         (WRAP, "update"): Request("POST", WRAP, {"sealed_key": "x"}, "30s"),
+        **_transit("sign/audit-keyvault-svc", HEAD),
         **OWN_TOKEN,
     },
     "gateway-svc": {
         **_transit("decrypt/openai", ALICE | SEALED),
         ("sys/wrapping/unwrap", "update"): Request("POST", "sys/wrapping/unwrap", WRAPPED),
+        **_transit("sign/audit-gateway-svc", HEAD),
         **OWN_TOKEN,
     },
     "keyvault-maintenance": {
@@ -152,6 +157,14 @@ CONSTRAINTS = [
         "keyvault-maintenance",
         "batch_input",
         Request("POST", "keyturn-transit/rewrap/openai", {"batch_input": [ALICE | SEALED]}),
+    ),
+    *(
+        (
+            service,
+            "input",
+            Request("POST", f"keyturn-transit/sign/audit-{service}", {"batch_input": [HEAD]}),
+        )
+        for service in ("keyvault-svc", "gateway-svc")
     ),
     ("keyvault-svc", "min_wrapping_ttl", Request("POST", WRAP, {"sealed_key": "x"}, "500ms")),
     ("keyvault-svc", "max_wrapping_ttl", Request("POST", WRAP, {"sealed_key": "x"}, "31s")),
@@ -191,6 +204,12 @@ DENIED_TO_ALL = [
     Request("POST", "keyturn-transit/encrypt/fingerprint", PLAINTEXT),
     Request("POST", "keyturn-transit/decrypt/other", ALICE | SEALED),
     Request("POST", "keyturn-transit/decrypt/fingerprint", SEALED),
+    Request("POST", "keyturn-transit/sign/audit-keyvault-svc/sha2-512", HEAD),
+    Request("POST", "keyturn-transit/sign/audit-gateway-svc/sha2-512", HEAD),
+    Request("POST", "keyturn-transit/sign/openai", HEAD),
+    Request("GET", "keyturn-transit/keys/audit-keyvault-svc"),
+    Request("POST", "keyturn-transit/keys/audit-gateway-svc/rotate"),
+    Request("GET", "keyturn-transit/export/signing-key/audit-gateway-svc"),
     Request("GET", "keyturn-transit/keys/fingerprint"),
     Request("POST", "keyturn-transit/keys/fingerprint/rotate"),
     Request("POST", "keyturn-transit/keys/fingerprint/config", {"min_decryption_version": 1}),

@@ -15,6 +15,15 @@ path "sys/wrapping/unwrap" {
   capabilities = ["update"]
 }
 
+# Signs the head of this service's audit stream. A batch would sign several heads under one request
+# id, of which Vault's audit log would show one.
+path "keyturn-transit/sign/audit-gateway-svc" {
+  capabilities       = ["update"]
+  allowed_parameters = {
+    "input" = []
+  }
+}
+
 # Its own token, since the AppRole leaves out the default policy.
 path "auth/token/lookup-self" {
   capabilities = ["read"]

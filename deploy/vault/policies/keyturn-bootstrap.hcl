@@ -51,6 +51,24 @@ path "keyturn-transit/keys/fingerprint/config" {
     "deletion_allowed" = [false]
   }
 }
+path "keyturn-transit/keys/audit-keyvault-svc" {
+  capabilities = ["read", "update"]
+}
+path "keyturn-transit/keys/audit-keyvault-svc/config" {
+  capabilities       = ["update"]
+  allowed_parameters = {
+    "deletion_allowed" = [false]
+  }
+}
+path "keyturn-transit/keys/audit-gateway-svc" {
+  capabilities = ["read", "update"]
+}
+path "keyturn-transit/keys/audit-gateway-svc/config" {
+  capabilities       = ["update"]
+  allowed_parameters = {
+    "deletion_allowed" = [false]
+  }
+}
 
 # The policies of Keyturn. Not this one.
 path "sys/policies/acl/keyvault-svc" {

@@ -91,6 +91,18 @@ path "keyturn-kv/metadata/retirements/+" {
   capabilities = ["delete"]
 }
 
+# Which keys can be compared with what OpenAI counted: those whose owners told their id at OpenAI, since
+# owners themselves cannot be listed.
+path "keyturn-kv/data/reconciled/+" {
+  capabilities = ["create", "read", "update"]
+}
+path "keyturn-kv/metadata/reconciled/" {
+  capabilities = ["list"]
+}
+path "keyturn-kv/metadata/reconciled/+" {
+  capabilities = ["delete"]
+}
+
 # What operators have stopped, and the limits of single owners: read for every lease. Never deleted:
 # without it nothing would be stopped.
 path "keyturn-kv/data/operator/controls" {
@@ -102,6 +114,15 @@ path "sys/wrapping/wrap" {
   capabilities     = ["update"]
   min_wrapping_ttl = "1s"
   max_wrapping_ttl = "30s"
+}
+
+# Signs the head of this service's audit stream. A batch would sign several heads under one request
+# id, of which Vault's audit log would show one.
+path "keyturn-transit/sign/audit-keyvault-svc" {
+  capabilities       = ["update"]
+  allowed_parameters = {
+    "input" = []
+  }
 }
 
 # Its own token, since the AppRole leaves out the default policy.

@@ -1,4 +1,4 @@
-"""Where sealed keys lie, and the key that seals them."""
+"""Where sealed keys lie, the key that seals them, and those that sign audit streams."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from keyvault_svc.vault.bootstrap.errors import MountUpgradingError, SetupConfli
 from keyvault_svc.vault.bootstrap.step import Finding, Step, StepOutcome
 from keyvault_svc.vault.bootstrap.vault_admin import VaultAdmin
 from keyvault_svc.vault.paths import (
+    AUDIT_KEYS,
     FINGERPRINT_KEY,
     KV_MOUNT,
     TRANSIT_KEY,
@@ -36,19 +37,22 @@ _KEY_NATURE: Final = {
 # Only for fingerprints, which must be equal for equal plaintexts under whatever name. Of a key that
 # is not derived, Vault does not tell `convergent_encryption`.
 _FINGERPRINT_KEY_NATURE: Final = {"type": "aes256-gcm96", "derived": False, **_STAYS_IN_VAULT}
+# Its public half verifies audit streams; the other half signs, and stays in Vault like all others.
+_AUDIT_KEY_NATURE: Final = {"type": "ed25519", "derived": False, **_STAYS_IN_VAULT}
 _KEY_CONFIG: Final = {"deletion_allowed": False}
 _UPGRADE_TRIES: Final = 100
 _UPGRADE_PAUSE_SECONDS: Final = 0.1  # a new KV v2 mount takes well under a second; 10 s in all
 
 
 def key_storage_steps() -> list[Step]:
-    """Return the steps that keep the KV store and the transit key."""
+    """Return the steps that keep the KV store and the transit keys."""
     return [
         mount_step("sys/mounts", KV_MOUNT, "kv", version="2"),
         Step(f"configuration of {KV_MOUNT}/", _converge_kv_config),
         mount_step("sys/mounts", TRANSIT_MOUNT, "transit"),
         _transit_key_step(TRANSIT_KEY, _KEY_NATURE),
         _transit_key_step(FINGERPRINT_KEY, _FINGERPRINT_KEY_NATURE),
+        *(_transit_key_step(name, _AUDIT_KEY_NATURE) for name in AUDIT_KEYS),
     ]
 
 
@@ -86,7 +90,7 @@ def _transit_key_step(name: str, nature: Mapping[str, object]) -> Step:
         if wrong:
             raise SetupConflictError(
                 f"The transit key {name} exists with the wrong {', '.join(wrong)}.",
-                "Vault cannot change this. Find out who made the key; if nothing is sealed with "
+                "Vault cannot change this. Find out who made the key; if nothing was made with "
                 "it, delete it, then run the bootstrap again.",
             )
         if not differing_fields(current, _KEY_CONFIG):

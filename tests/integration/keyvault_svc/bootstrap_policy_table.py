@@ -38,6 +38,7 @@ _MOUNTS = [
     *(f"sys/auth/keyturn-{name}" for name in ("approle", "people", "people-mfa", "apps")),
     *(f"sys/auth/{mount}" for mount in _LOGINS),
 ]
+_FURTHER_KEYS = ("fingerprint", "audit-keyvault-svc", "audit-gateway-svc")
 _POLICIES = (
     "keyvault-svc",
     "gateway-svc",
@@ -69,7 +70,10 @@ DELETED: dict[Grant, list[str]] = {
     (_ENFORCEMENT, "update"): [_ENFORCEMENT],
     ("identity/mfa/method/totp", "update"): [_ENFORCEMENT, _TOTP_METHOD],
     ("keyturn-transit/keys/openai", "update"): ["sys/mounts/keyturn-transit"],
-    ("keyturn-transit/keys/fingerprint", "update"): ["keyturn-transit/keys/fingerprint"],
+    **{
+        (f"keyturn-transit/keys/{key}", "update"): [f"keyturn-transit/keys/{key}"]
+        for key in _FURTHER_KEYS
+    },
     ("keyturn-pki/root/generate/internal", "update"): ["sys/mounts/keyturn-pki"],
     LISTING: ["sys/mounts/keyturn-pki"],
     **{(f"sys/policies/acl/{name}", "update"): [f"sys/policies/acl/{name}"] for name in _POLICIES},
@@ -79,8 +83,11 @@ _PUBLIC_KEY = public_pem(FOREIGN_KEY).decode()
 _TTL = {"token_ttl": 60}
 # To be written before.
 WRITTEN: dict[Grant, Damage] = {
-    ("keyturn-transit/keys/fingerprint", "update"): {
-        "keyturn-transit/keys/fingerprint/config": {"deletion_allowed": True}
+    **{
+        (f"keyturn-transit/keys/{key}", "update"): {
+            f"keyturn-transit/keys/{key}/config": {"deletion_allowed": True}
+        }
+        for key in _FURTHER_KEYS
     },
     ("auth/keyturn-jwt/config", "update"): {
         "auth/keyturn-jwt/config": {
@@ -101,7 +108,7 @@ WRITTEN: dict[Grant, Damage] = {
         (f"keyturn-transit/keys/{key}/config", "update"): {
             f"keyturn-transit/keys/{key}/config": {"deletion_allowed": True}
         }
-        for key in ("openai", "fingerprint")
+        for key in ("openai", *_FURTHER_KEYS)
     },
     ("auth/keyturn-approle/role/+", "update"): {"auth/keyturn-approle/role/gateway-svc": _TTL},
     ("auth/keyturn-kubernetes/role/+", "update"): {
