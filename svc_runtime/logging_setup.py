@@ -10,123 +10,103 @@ import logging
 import math
 import re
 import sys
-from collections.abc import MutableMapping
-from enum import StrEnum
+import threading
+import warnings
+from collections.abc import Iterable, MutableMapping
 from pathlib import PurePath
 from types import TracebackType
-from typing import Any, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-LogValue: TypeAlias = str | int | float | bool | None
+from svc_runtime.log_event import LogEvent, LogLevel, audited_names
+from svc_runtime.log_fields import LogField, LogValue
+from svc_runtime.log_output import LineLogger, LineOutput, StreamOutput, rendering
+from svc_runtime.telemetry.security_events import counting_security
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 MAX_VALUE_CHARS = 512  # One line stays far below the 16 KiB at which container runtimes split it
-LIBRARY_LOGGERS = ("aiohttp", "asyncio", "grpc", "hvac", "openai", "urllib3")
+LIBRARY_LOGGERS = (
+    "aiohttp",
+    "aiosmtplib",
+    "asyncio",
+    "grpc",
+    "hvac",
+    "openai",
+    "opentelemetry",
+    "redis",
+    "urllib3",
+)
 
 _API_KEY = re.compile(r"sk-[A-Za-z0-9_-]{8,}")
 _CLOSED_WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _log = structlog.stdlib.get_logger()
-
-
-class LogField(StrEnum):
-    """Every name that a log line or an audit record may hold."""
-
-    EVENT = "event"
-    LEVEL = "level"
-    TIME = "time"
-    SERVICE = "service"
-    LOGGER = "logger"
-    REQUEST_ID = "request_id"
-    METHOD = "method"
-    CALLER = "caller"
-    CODE = "code"
-    REASON = "reason"
-    DURATION_MS = "duration_ms"
-    SOURCE_IP = "source_ip"
-    KEY = "key"
-    KEY_VERSION = "key_version"
-    OTHER_KEY = "other_key"
-    GRANT = "grant"
-    LEASE = "lease"
-    APP = "app"
-    ENDPOINT = "endpoint"
-    MODEL = "model"
-    OWNER = "owner"
-    OUTCOME = "outcome"
-    USAGE_SOURCE = "usage_source"
-    USAGE_SUBJECT = "usage_subject"
-    INPUT_TOKENS = "input_tokens"
-    CACHED_INPUT_TOKENS = "cached_input_tokens"
-    OUTPUT_TOKENS = "output_tokens"
-    REASONING_TOKENS = "reasoning_tokens"
-    AUDIO_SECONDS = "audio_seconds"
-    IMAGES = "images"
-    COST_USD = "cost_usd"
-    BODY_SHA256 = "body_sha256"
-    HTTP_STATUS = "http_status"
-    CLOSE_CODE = "close_code"
-    OPENAI_REQUEST_ID = "openai_request_id"
-    STATE = "state"
-    VAULT_ACCESSOR = "vault_accessor"
-    PATH = "path"
-    PORT = "port"
-    PID = "pid"
-    ISSUER = "issuer"
-    DETAIL = "detail"
-    CAUSE = "cause"
-    TTL_SECONDS = "ttl_seconds"
-    EXCEPTION = "exception"
-    WHERE = "where"
-    GENERATION = "generation"
-    EXPIRE_TIME = "expire_time"
-    COUNT = "count"
-    NOTIFICATION = "notification"
-    NOTIFICATION_TYPE = "notification_type"
-    CHANNEL = "channel"
-    ATTEMPT = "attempt"
-    RECEIVER_STATUS = "receiver_status"
-    PERCENT = "percent"
-
-
 _ALLOWED_FIELDS = frozenset(LogField)
+_NUMBERS = {level: logging.getLevelNamesMapping()[level.upper()] for level in LogLevel}
 
 
-def configure_logging(service: str, stream: TextIO | None = None) -> None:
+def configure_logging(
+    service: str,
+    stream: TextIO | None = None,
+    *,
+    level: LogLevel = LogLevel.INFO,
+    events: Iterable[LogEvent] = (),
+    output: LineOutput | None = None,
+) -> None:
     """Send every log of the process to *stream*, one JSON object per line.
 
     Library loggers are heard from WARNING on, and only by name, level and place: their
-    messages may quote a URL, a header or a body. An uncaught exception is logged in the
-    same way, by type and place, instead of as a traceback.
+    messages may quote a URL, a header or a body. Warnings of Python and exceptions that nothing
+    caught, in any thread, are logged in the same way, by type and place.
 
     Args:
         service: Value of the `service` field of each line.
         stream: Where to write; standard output when None.
+        level: What is less is left out, except audited events.
+        events: The service's catalogue.
+        output: Where to write instead of a stream.
     """
+    threshold = _NUMBERS[level]
+    audited = audited_names(events)
+
+    def drop_below_level(_logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+        if _NUMBERS[LogLevel(name)] < threshold and event[LogField.EVENT] not in audited:
+            raise structlog.DropEvent
+        return event
 
     def add_service(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
         event[LogField.SERVICE] = service
         return event
 
     processors: list[Processor] = [
+        drop_below_level,
+        counting_security(events),
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key=LogField.TIME),
         add_service,
         _place_exception,
         _keep_allowed,
-        structlog.processors.JSONRenderer(),
+        rendering(audited),
     ]
+    lines = LineLogger(output or StreamOutput(stream or sys.stdout))
     structlog.configure(
         processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stdout),
+        wrapper_class=structlog.make_filtering_bound_logger(min(threshold, logging.INFO)),
+        logger_factory=lambda *_: lines,
     )
-    logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING, force=True)
-    logging.captureWarnings(capture=True)
+    logging.basicConfig(
+        handlers=[_LibraryHandler(logging.WARNING)], level=logging.WARNING, force=True
+    )
     for name in LIBRARY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.showwarning = _log_warning
     sys.excepthook = _log_uncaught
+    sys.unraisablehook = _log_unraisable
+    threading.excepthook = _log_uncaught_in_thread
 
 
 def exception_name(error: BaseException) -> str:
@@ -193,6 +173,32 @@ def _log_uncaught(
     _log.critical("uncaught_exception", exc_info=error)
 
 
+def _log_uncaught_in_thread(arguments: threading.ExceptHookArgs) -> None:
+    if arguments.exc_type is not SystemExit:
+        _log.critical("uncaught_exception", exc_info=arguments.exc_value)
+
+
+def _log_unraisable(unraisable: UnraisableHookArgs) -> None:
+    _log.critical("uncaught_exception", exc_info=unraisable.exc_value)
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    del message, file, line
+    _log.warning(
+        "library_log",
+        logger="py.warnings",
+        exception=category.__qualname__,
+        where=_place(filename, lineno),
+    )
+
+
 class _LibraryHandler(logging.Handler):
     """Passes on that a library logged something, and where, but not what."""
 
@@ -201,10 +207,10 @@ class _LibraryHandler(logging.Handler):
         fields[LogField.WHERE] = _place(record.pathname, record.lineno)
         if record.exc_info is not None:
             fields["exc_info"] = record.exc_info
-        _log.log(_structlog_level(record.levelno), "library_log", **fields)
-
-
-def _structlog_level(level: int) -> int:
-    """Round *level*, which a library may choose freely, down to one that structlog names."""
-    named = (logging.CRITICAL, logging.ERROR, logging.WARNING)
-    return next((known for known in named if level >= known), logging.INFO)
+        # Rounded down: a library may choose its levels freely.
+        if record.levelno >= logging.CRITICAL:
+            _log.critical("library_log", **fields)
+        elif record.levelno >= logging.ERROR:
+            _log.error("library_log", **fields)
+        else:
+            _log.warning("library_log", **fields)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+import gc
 import io
 import json
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -11,9 +14,10 @@ from typing import Any, NoReturn
 import pytest
 import structlog
 
+from svc_runtime.log_event import LogEvent, LogLevel
+from svc_runtime.log_fields import LogField
 from svc_runtime.logging_setup import (
     LIBRARY_LOGGERS,
-    LogField,
     configure_logging,
     exception_name,
     exception_place,
@@ -50,15 +54,14 @@ def _fail() -> NoReturn:
 @pytest.fixture(name="log")
 def _log() -> Iterator[_Log]:
     root = logging.getLogger()
-    handlers, level, hook = root.handlers[:], root.level, sys.excepthook
+    handlers, level = root.handlers[:], root.level
     root.handlers = []  # out of reach of configure_logging, which closes what it replaces
     levels = {name: logging.getLogger(name).level for name in LIBRARY_LOGGERS}
     log = _Log()
     configure_logging("test-svc", log.stream)
     yield log
     structlog.reset_defaults()
-    logging.captureWarnings(capture=False)
-    root.handlers, sys.excepthook = handlers, hook
+    root.handlers = handlers
     root.setLevel(level)
     for name, old in levels.items():
         logging.getLogger(name).setLevel(old)
@@ -210,11 +213,13 @@ def test_a_level_of_a_librarys_own_is_rounded_down(level: int, written: str, log
 def test_a_warning_is_a_log_line(log: _Log) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        logging.captureWarnings(capture=True)
-        warnings.warn(CANARY, stacklevel=1)
-        logging.captureWarnings(capture=False)
+        configure_logging("test-svc", log.stream)
+        warnings.warn(CANARY, ResourceWarning, stacklevel=1)
 
-    assert log.only_line["logger"] == "py.warnings"
+    line = log.only_line
+    assert (line["event"], line["level"]) == ("library_log", "warning")
+    assert (line["logger"], line["exception"]) == ("py.warnings", "ResourceWarning")
+    assert line["where"].startswith("unit/svc_runtime/test_logging_setup.py:")
     assert CANARY not in log.text
 
 
@@ -225,6 +230,105 @@ def test_an_uncaught_exception_is_a_log_line(log: _Log, capsys: pytest.CaptureFi
 
     assert (log.only_line["event"], log.only_line["level"]) == ("uncaught_exception", "critical")
     assert CANARY not in log.text + "".join(capsys.readouterr())
+
+
+def test_an_exception_that_ends_a_thread_is_a_log_line(
+    log: _Log, capsys: pytest.CaptureFixture[str]
+) -> None:
+    thread = threading.Thread(target=_fail)
+    thread.start()
+    thread.join()
+
+    assert (log.only_line["event"], log.only_line["exception"]) == (
+        "uncaught_exception",
+        "ValueError",
+    )
+    assert CANARY not in log.text + "".join(capsys.readouterr())
+
+
+def test_the_end_of_a_thread_by_its_own_will_is_none(log: _Log) -> None:
+    thread = threading.Thread(target=sys.exit)
+    thread.start()
+    thread.join()
+
+    assert log.lines == []
+
+
+def test_an_exception_that_nobody_can_catch_is_a_log_line(
+    log: _Log, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class _Broken:
+        def __del__(self) -> None:
+            _fail()
+
+    broken = _Broken()
+    del broken
+
+    assert (log.only_line["event"], log.only_line["exception"]) == (
+        "uncaught_exception",
+        "ValueError",
+    )
+    assert CANARY not in log.text + "".join(capsys.readouterr())
+
+
+async def test_the_fault_of_a_task_that_nobody_asked_is_a_log_line(
+    log: _Log, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def fail() -> None:
+        _fail()
+
+    task = asyncio.create_task(fail())
+    await asyncio.wait({task})
+    del task
+    gc.collect()
+
+    line = log.only_line
+    assert (line["logger"], line["level"]) == ("asyncio", "error")
+    assert line["exception"] == "ValueError"
+    assert line["where"].startswith("unit/svc_runtime/test_logging_setup.py:")
+    assert CANARY not in log.text + "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("level", "heard"),
+    [
+        (LogLevel.DEBUG, ["debug", "info", "warning", "error"]),
+        (LogLevel.INFO, ["info", "warning", "error"]),
+        (LogLevel.WARNING, ["warning", "error"]),
+    ],
+)
+def test_what_is_less_than_the_level_is_left_out(
+    level: LogLevel, heard: list[str], log: _Log
+) -> None:
+    configure_logging("test-svc", log.stream, level=level)
+
+    for name in ("debug", "info", "warning"):
+        getattr(structlog.get_logger(), name)("x")
+    structlog.get_logger().exception("x")
+
+    assert [line["level"] for line in log.lines] == heard
+
+
+def test_what_is_evidence_is_written_at_any_level(log: _Log) -> None:
+    events = [
+        LogEvent(name="kept", level=LogLevel.INFO, meaning="It is.", is_audited=True),
+        LogEvent(name="left_out", level=LogLevel.INFO, meaning="It is not."),
+    ]
+    configure_logging("test-svc", log.stream, level=LogLevel.WARNING, events=events)
+
+    structlog.get_logger().info("left_out")
+    structlog.get_logger().info("kept")
+
+    assert [line["event"] for line in log.lines] == ["kept"]
+
+
+def test_a_library_that_turns_itself_up_is_not_heard_below_warning(log: _Log) -> None:
+    configure_logging("test-svc", log.stream, level=LogLevel.DEBUG)
+    logging.getLogger("openai").setLevel(logging.DEBUG)
+
+    logging.getLogger("openai").debug(CANARY)
+
+    assert log.lines == []
 
 
 def test_lines_go_to_standard_output_by_default(
