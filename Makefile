@@ -13,6 +13,7 @@ T ?=
 BIN := .venv/bin
 READY := .venv/.setup-stamp
 NODE_READY := .venv/.node-stamp
+PROMTOOL_READY := .venv/.promtool-stamp
 CLIENTS_READY := .venv-clients/.setup-stamp
 
 ##@ Try it
@@ -24,7 +25,7 @@ help: ## Show this help
 	@printf '\nPYTHON=python3.12 chooses the interpreter of setup; T=tests/unit narrows test.\n'
 
 .PHONY: setup
-setup: $(READY) node ## Create .venv from the hashed locks; does nothing when they are unchanged
+setup: $(READY) node promtool ## Create .venv from the hashed locks; does nothing when they are unchanged
 	@echo ".venv is ready"
 
 # npm's registry may be out of reach where Python's is not: that costs the tests of two examples, no more.
@@ -36,6 +37,17 @@ $(NODE_READY): $(READY) $(wildcard examples/node-*/package*.json)
 	@rm -f $@
 	@echo "Installing the npm packages of examples/"
 	@tools/install_node_examples.sh
+	@touch $@
+
+# It comes out of a Debian package; a machine without apt does without the tests of the alert rules.
+.PHONY: promtool
+promtool: $(READY) ## Install promtool, which tests the alert rules, if it can be had
+	@$(MAKE) $(PROMTOOL_READY) || echo "promtool cannot be had: the tests of the alert rules are left out." >&2
+
+$(PROMTOOL_READY): $(READY) tools/install_promtool.sh
+	@rm -f $@
+	@echo "Installing promtool into .venv"
+	@tools/install_promtool.sh
 	@touch $@
 
 $(READY): requirements/dev.txt pyproject.toml
@@ -61,8 +73,11 @@ down: $(READY) ## Stop what `make up` started, from elsewhere
 
 ##@ Check it
 .PHONY: test
-test: $(READY) node ## Run all tests, or those under T
-	@marked=(); if [[ -e $(NODE_READY) ]]; then marked=(-m "not clients and not go and not hashicorp"); fi; \
+test: $(READY) node promtool ## Run all tests, or those under T
+	@left_out="not clients and not go and not hashicorp"; \
+	[[ -e $(NODE_READY) ]] || left_out+=" and not node"; \
+	[[ -e $(PROMTOOL_READY) ]] || left_out+=" and not promtool"; \
+	marked=(-m "$$left_out"); \
 	if [[ -n "$(T)" ]]; then $(BIN)/pytest "$${marked[@]}" $(T); \
 	else tools/run_tests.sh "$${marked[@]}"; fi
 
@@ -91,7 +106,7 @@ test-hashicorp: $(READY) ## Run the Vault contract on HashiCorp Vault; needs a c
 	@$(BIN)/pytest -m hashicorp tests/contract
 
 .PHONY: check
-check: lint types layers proto-lint proto-check lock-check secrets shellcheck ## Run every check that is no test
+check: lint types layers docs-check proto-lint proto-check lock-check secrets shellcheck ## Run every check that is no test
 
 .PHONY: lint
 lint: $(READY) ## Check style, format and spelling
@@ -106,6 +121,10 @@ types: $(READY) ## Check types, strictly
 .PHONY: layers
 layers: $(READY) ## Check who may import whom
 	@$(BIN)/lint-imports --no-logo
+
+.PHONY: docs-check
+docs-check: $(READY) ## Check that docs/events.md is what the catalogues of log events say
+	@$(BIN)/python tools/generate_event_docs.py --check
 
 .PHONY: proto-lint
 proto-lint: $(READY) ## Check the protos' style and format
@@ -134,6 +153,10 @@ format: $(READY) ## Format Python and protos, and fix what can be fixed safely
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/buf format --write
+
+.PHONY: docs
+docs: $(READY) ## Generate docs/events.md from the catalogues of log events
+	@$(BIN)/python tools/generate_event_docs.py
 
 .PHONY: proto
 proto: $(READY) ## Generate gen/ from protos/

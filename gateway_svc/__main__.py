@@ -8,14 +8,17 @@ import ssl
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from datetime import date
 from pathlib import Path
 from typing import Final
 
 import grpc
 import structlog
 
+from gateway_svc.audited_opener import AuditedOpener
 from gateway_svc.domain.key_name import KeyChoice
 from gateway_svc.domain.live_relay import LiveRelay
+from gateway_svc.domain.ports import KeyLeaser, LiveUpstream, Upstream
 from gateway_svc.domain.relay import Relay
 from gateway_svc.domain.roles import AppIds
 from gateway_svc.domain.verifier import Verifier
@@ -23,10 +26,15 @@ from gateway_svc.http.caller import HTTPAuthenticator
 from gateway_svc.http.front import HTTPFront
 from gateway_svc.http.server import HTTPServer
 from gateway_svc.keyvault_client.key_leaser import GrpcKeyLeaser
+from gateway_svc.keyvault_client.measured_leaser import MeasuredKeyLeaser
 from gateway_svc.keyvault_client.settlement_queue import SettlementQueue
 from gateway_svc.keyvault_client.verification_desk import GrpcVerificationDesk
+from gateway_svc.log_events import EVENTS
+from gateway_svc.metrics import MODEL, SETTLEMENTS_WAITING
 from gateway_svc.openai_api.aiohttp_upstream import AiohttpUpstream
+from gateway_svc.openai_api.traced_upstream import TracedLiveUpstream, TracedUpstream
 from gateway_svc.openai_api.websocket_upstream import WebSocketUpstream
+from gateway_svc.reconcile_command import ReconcileOptions, reconcile
 from gateway_svc.rpc.access_policy import APP_PORT
 from gateway_svc.rpc.app_calls import AppCalls
 from gateway_svc.rpc.error_status import ERROR_DOMAIN, ERROR_STATUS
@@ -35,6 +43,8 @@ from gateway_svc.settings import OpenAISettings, Settings
 from gateway_svc.vault.transit_opener import TransitOpener
 from gateway_svc.vault.unwrapper import Unwrapper
 from gateway_svc.verification_worker import VerificationWorker
+from svc_runtime.audit_stream.checkpoints import checkpoints
+from svc_runtime.audit_stream.logs import audited_logs
 from svc_runtime.authentication import MTLSAuthenticator
 from svc_runtime.clock import SystemClock
 from svc_runtime.grpc_channel import ReloadingChannel
@@ -43,13 +53,16 @@ from svc_runtime.grpc_server import Listener, build_server
 from svc_runtime.health import HealthServer
 from svc_runtime.http_tls import server_ssl_context
 from svc_runtime.issuers import jwt_verifier, workload_tokens
-from svc_runtime.logging_setup import configure_logging
 from svc_runtime.process import stop_together, until_told_to_stop
 from svc_runtime.readiness import follow_readiness
 from svc_runtime.serving_port import ServerBrokeError, ServingPort
 from svc_runtime.settings_models import SettingsError
+from svc_runtime.telemetry.measuring import measuring
+from svc_runtime.telemetry.spans import is_tracing
+from svc_runtime.telemetry.tracing import tracing
 from svc_runtime.tls_files import TLSFiles, TLSFilesError, TLSFilesWatcher
 from svc_runtime.vault.connect import vault_session
+from svc_runtime.vault.transit_signer import TransitSigner
 
 _log = structlog.get_logger()
 
@@ -67,10 +80,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     serving = commands.add_parser("serve", help="serve apps until SIGTERM")
-    serving.add_argument("--config", type=Path, required=True, help="settings file, TOML")
+    reconciling = commands.add_parser(
+        "reconcile",
+        help="find keys that are used beside Keyturn, by what OpenAI counted; for a daily job",
+        epilog="Exit codes: 0 none is, 1 not done (the message says why; run it again), "
+        "2 bad settings, 3 some are, and their owners were told.",
+    )
+    for command in (serving, reconciling):
+        command.add_argument("--config", type=Path, required=True, help="settings file, TOML")
+    reconciling.add_argument(
+        "--day",
+        type=date.fromisoformat,
+        help="day in UTC, such as 2027-01-31 (default: the last that OpenAI has counted)",
+    )
+    reconciling.add_argument("--json", action="store_true", help="print the report as JSON")
     arguments = parser.parse_args(argv)
     try:
-        asyncio.run(serve(Settings.load(arguments.config)))
+        settings = Settings.load(arguments.config)
+        if arguments.command == "reconcile":
+            return reconcile(settings, ReconcileOptions(arguments.day, arguments.json))
+        asyncio.run(serve(settings))
     except (SettingsError, TLSFilesError) as error:
         sys.stderr.write(f"gateway-svc: {error}\n")
         return _USAGE_EXIT
@@ -86,19 +115,26 @@ async def serve(settings: Settings) -> None:
         TLSFilesError: The certificate cannot be used.
         RuntimeError: An address cannot be listened on.
     """
-    configure_logging(_SERVICE)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
+        audit = stack.enter_context(audited_logs(_SERVICE, settings, EVENTS))
+        await stack.enter_async_context(tracing(settings.telemetry, _SERVICE))
         watcher = TLSFilesWatcher(TLSFiles(**settings.tls.model_dump()), clock)
         health = HealthServer(settings.health_address)
         await health.start()
         stack.push_async_callback(health.stop)
         session = await stack.enter_async_context(vault_session(settings.vault, clock))
+        await stack.enter_async_context(checkpoints(audit, TransitSigner(session, _SERVICE), clock))
         verifier = jwt_verifier(settings.app_issuers, clock)
         stack.push_async_callback(verifier.aclose)
         upstream = _upstream(settings.openai)
         await upstream.start()
         stack.push_async_callback(upstream.close)
+        openai: Upstream = upstream
+        live_openai: LiveUpstream = WebSocketUpstream(upstream)
+        if is_tracing():
+            openai = TracedUpstream(openai, upstream.url_of, clock)
+            live_openai = TracedLiveUpstream(live_openai, upstream.url_of)
         channel = ReloadingChannel(
             settings.key_service.target, watcher, server_name=settings.key_service.server_name
         )
@@ -107,18 +143,25 @@ async def serve(settings: Settings) -> None:
         queue.start()
         stack.push_async_callback(queue.close)
 
-        opener = TransitOpener(session, Unwrapper(session, clock))
-        leaser = GrpcKeyLeaser(channel, queue)
+        metrics_address = settings.telemetry.metrics_address
+        SETTLEMENTS_WAITING.follow(queue.__len__)
+        MODEL.allow(settings.measured_models)
+        await stack.enter_async_context(measuring(_SERVICE, metrics_address, session, watcher))
+
+        opener = AuditedOpener(TransitOpener(session, Unwrapper(session, clock)), audit, clock)
+        leaser: KeyLeaser = GrpcKeyLeaser(channel, queue)
+        if metrics_address is not None:
+            leaser = MeasuredKeyLeaser(leaser, clock)
         relay = Relay(
             leaser,
             opener,
-            upstream,
+            openai,
             clock,
             max_upload_bytes=settings.openai.max_upload_bytes,
         )
         desk = GrpcVerificationDesk(channel)
         worker = VerificationWorker(
-            Verifier(desk, opener, upstream, clock, settings.verification.model),
+            Verifier(desk, opener, openai, clock, settings.verification.model),
             poll_seconds=settings.verification.poll_seconds,
             concurrency=settings.verification.concurrency,
         )
@@ -127,7 +170,7 @@ async def serve(settings: Settings) -> None:
         grpc_port = _grpc_port(settings, watcher, app_ids, relay, AppCalls(key_choice))
         front = HTTPFront(
             relay,
-            LiveRelay(leaser, opener, WebSocketUpstream(upstream), clock),
+            LiveRelay(leaser, opener, live_openai, clock),
             HTTPAuthenticator(app_ids, workload_tokens(verifier, settings.app_issuers), clock),
             key_choice,
             request_timeout_seconds=settings.request_timeout_seconds,

@@ -13,6 +13,7 @@ from pydantic_settings import SettingsConfigDict
 from gateway_svc.domain.key_name import KeyName
 from gateway_svc.domain.roles import AppIds
 from svc_runtime.app_naming import overlap
+from svc_runtime.audit_stream.settings import AuditStreamSettings
 from svc_runtime.service_error import InvalidFieldError
 from svc_runtime.settings_models import (
     Address,
@@ -22,6 +23,7 @@ from svc_runtime.settings_models import (
     VaultSettings,
 )
 from svc_runtime.spiffe_id import SpiffeId
+from svc_runtime.telemetry.settings import TelemetrySettings
 
 
 def _is_loopback(host: str | None) -> bool:
@@ -41,6 +43,7 @@ def _may_be_public(host: str | None) -> bool:
         return host != "localhost"
 
 
+_ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/-]{1,128}$")]
 _BaseURL = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
 
 
@@ -143,6 +146,10 @@ class Settings(ServiceSettings):
     key_service: KeyServiceSettings
     openai: OpenAISettings = OpenAISettings()
     verification: VerificationSettings = VerificationSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    audit_stream: AuditStreamSettings = AuditStreamSettings()
+    measured_models: Annotated[tuple[_ModelName, ...], Field(max_length=100)] = ()
+    """Models that metrics tell apart, beside the well-known ones; all others count as `other`."""
     request_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 900
     """The longest request: for HTTP it is the bound, for gRPC the longest deadline."""
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 30

@@ -7,10 +7,11 @@ import random
 from typing import Final
 
 import structlog
-from structlog.contextvars import bound_contextvars
 
 from gateway_svc.domain.verifier import Verification, Verifier
+from svc_runtime.call_context import bind_request_id
 from svc_runtime.service_error import ServiceError
+from svc_runtime.telemetry.spans import error_type_of, untraced, work_span
 
 _log = structlog.get_logger()
 
@@ -39,15 +40,16 @@ class VerificationWorker:
             while True:
                 await self._slots.acquire()
                 verification = None
-                try:
-                    verification = await self._verifier.claim()
-                except ServiceError:  # whoever could not answer has logged it
-                    failures += 1
-                except Exception as error:  # noqa: BLE001 - one fault must not end all verifying
-                    _log.error("internal_error", exc_info=error)
-                    failures += 1
-                else:
-                    failures = 0
+                with bind_request_id(), untraced():
+                    try:
+                        verification = await self._verifier.claim()
+                    except ServiceError:  # whoever could not answer has logged it
+                        failures += 1
+                    except Exception as error:  # noqa: BLE001 - one fault must not end all verifying
+                        _log.error("internal_error", exc_info=error)
+                        failures += 1
+                    else:
+                        failures = 0
                 if verification is not None:
                     group.create_task(self._verify(verification))  # and ask for more at once
                     continue
@@ -57,12 +59,19 @@ class VerificationWorker:
     async def _verify(self, verification: Verification) -> None:
         fields = {"key": str(verification.key), "lease": verification.lease.lease_id}
         try:
-            with bound_contextvars(request_id=verification.request_id):
+            with (
+                bind_request_id(verification.request_id),
+                work_span("keyturn.verify_key") as span,
+            ):
+                span.set("keyturn.request_id", verification.request_id)
+                span.set("keyturn.lease_id", verification.lease.lease_id)
                 try:
                     outcome = await self._verifier.verify(verification)
                 except ServiceError as error:
+                    span.fail(error.reason)
                     _log.warning("verification_failed", reason=error.reason, **fields)
                 except Exception as error:  # noqa: BLE001 - as above; the others go on
+                    span.fail(error_type_of(error))
                     _log.error("internal_error", exc_info=error, **fields)
                 else:
                     _log.info("key_verified", outcome=outcome.value, **fields)

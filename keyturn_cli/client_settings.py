@@ -47,6 +47,8 @@ MADE_BY: Final[Mapping[str, str]] = {
     "VAULT_ADDR": _FROM_LOCAL_STACK,
     "VAULT_CACERT": _FROM_LOCAL_STACK,
     "KEYTURN_VAULT_AUDIT_LOG": _FROM_LOCAL_STACK,
+    "KEYTURN_SIGNING_KEYS": _FROM_LOCAL_STACK,
+    "KEYTURN_AUDIT_WINDOWS": _FROM_LOCAL_STACK,
 }
 """Every variable that the command knows, but for those of an issuer, and which command makes it."""
 

@@ -13,6 +13,9 @@ from typing import Final, cast
 
 from keyturn_cli.check_result import CheckResult, ok, problem, skipped
 from keyturn_cli.client_settings import ClientSettings
+from keyturn_cli.local.admin_windows import administration
+from keyturn_cli.local.layout import Layout
+from svc_runtime.clock import SystemClock
 
 SET_UP_CHECK: Final = "Vault set-up"
 AUDIT_CHECK: Final = "Vault audit device"
@@ -49,10 +52,18 @@ async def check_drift(settings: ClientSettings, access: AdminAccess) -> list[Che
     program = _program()
     if program is None:
         return [skipped(SET_UP_CHECK, "keyvault-svc is not installed here")]
-    token_file = access.token_file or config.parent / "openbao" / "root-token"
+    stack = Layout(config.parent)
+    token_file = access.token_file or stack.openbao_dir / "root-token"
     if not token_file.is_file():
         reason = f"no administrator's token in {token_file}; see --vault-token-file"
         return [skipped(SET_UP_CHECK, reason)]
+    if access.token_file is not None:
+        return await _compare(program, config, token_file)
+    with administration(stack.windows_file, SystemClock()):
+        return await _compare(program, config, token_file)
+
+
+async def _compare(program: str, config: Path, token_file: Path) -> list[CheckResult]:
     command = f"keyvault-svc bootstrap --config {config} --token-file {token_file}"
     process = await asyncio.create_subprocess_exec(
         program,

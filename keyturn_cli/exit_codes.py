@@ -28,7 +28,7 @@ MEANINGS: Final[dict[ExitCode, str]] = {
     ExitCode.CONFLICT: "not found, exists already, limit reached, or changed meanwhile",
     ExitCode.UNAVAILABLE: "unavailable or too slow; nothing was refused, try again",
     ExitCode.UPSTREAM_REFUSED: "OpenAI refused the request, or the key itself",
-    ExitCode.PROBLEMS_FOUND: "a check found problems (doctor; audit trail)",
+    ExitCode.PROBLEMS_FOUND: "a check found problems (doctor, local status, audit)",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
 }
 

@@ -121,6 +121,7 @@ BY_REASON: Final[Mapping[str, Advice]] = {
     "TOO_MANY_SUSPENSIONS": Advice(
         ExitCode.CONFLICT, "`keyturn operator resume` makes room; '*' stops everything by one stop."
     ),
+    "AUDIT_UNAVAILABLE": Advice(ExitCode.UNAVAILABLE, _AGAIN),
     "VAULT_UNAVAILABLE": Advice(ExitCode.UNAVAILABLE, _AGAIN),
     "ISSUER_UNAVAILABLE": Advice(ExitCode.UNAVAILABLE, _AGAIN),
     "KEY_SERVICE_UNAVAILABLE": Advice(ExitCode.UNAVAILABLE, _AGAIN),

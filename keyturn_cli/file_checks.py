@@ -18,7 +18,12 @@ from keyturn_cli.command_error import CommandError
 from keyturn_cli.owner_token import LOGIN_HINT, find_owner_token
 
 # Where one of these is missing, some commands still work; that is said, not counted as a problem.
-_OPTIONAL: Final = frozenset({"KEYTURN_OWNER_TOKEN", "KEYTURN_APP_TOKEN", "KEYTURN_KEY"})
+_OPTIONAL: Final = frozenset(
+    {
+        *("KEYTURN_OWNER_TOKEN", "KEYTURN_APP_TOKEN", "KEYTURN_KEY"),
+        *("KEYTURN_SIGNING_KEYS", "KEYTURN_AUDIT_WINDOWS"),
+    }
+)
 _CERTIFICATES: Final = ("KEYTURN_CA", "KEYTURN_CERT", "VAULT_CACERT")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _RENEW: Final = "Restart the local stack (`keyturn local up`), or get a new one from your operator."

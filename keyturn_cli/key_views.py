@@ -28,6 +28,7 @@ class VersionDocument(TypedDict):
     create_time: str | None
     destroy_time: str | None
     verification: VerificationDocument | None
+    openai_key_id: str | None
 
 
 class KeyDocument(TypedDict):
@@ -42,6 +43,7 @@ class KeyDocument(TypedDict):
     rotate_due_time: str | None
     assurance: str
     base_url: str | None
+    openai_key_id: str | None
     limits: LimitsDocument
     verification: VerificationDocument | None
     incoming: VersionDocument | None
@@ -70,6 +72,7 @@ def key_document(key: key_pb.Key) -> KeyDocument:
         rotate_due_time=iso_time(key.rotate_due_time) if key.HasField("rotate_due_time") else None,
         assurance=_assurance_word(key.assurance),
         base_url=key.base_url or None,
+        openai_key_id=key.openai_key_id or None,
         limits=limits_document(key.limits),
         verification=_verification(key),
         incoming=_version_document(key.incoming) if key.HasField("incoming") else None,
@@ -108,6 +111,7 @@ def key_fields(key: key_pb.Key, now: datetime) -> list[tuple[str, str]]:
         ("expires", for_people(document["expire_time"]) or "never"),
         ("assurance", document["assurance"]),
         ("used at", document["base_url"] or "the deployment's default"),
+        ("id at OpenAI", document["openai_key_id"] or "not told: use elsewhere is not found"),
         ("limits", limits_words(document["limits"])),
         ("created", for_people(document["create_time"])),
         ("rotated", for_people(document["rotate_time"])),
@@ -163,6 +167,7 @@ def _version_document(version: key_pb.KeyVersion) -> VersionDocument:
         create_time=iso_time(version.create_time) if version.HasField("create_time") else None,
         destroy_time=iso_time(version.destroy_time) if version.HasField("destroy_time") else None,
         verification=_verification(version),
+        openai_key_id=version.openai_key_id or None,
     )
 
 

@@ -67,10 +67,15 @@ class OwnerAPI:
         expire_time: datetime | None = None,
         assurance: key_pb.KeyAssurance.ValueType = key_pb.KEY_ASSURANCE_UNSPECIFIED,
         base_url: str = "",
+        openai_key_id: str = "",
     ) -> key_pb.Key:
         """Give a new key into custody and return its record."""
         request = keys_pb.CreateKeyRequest(
-            name=name, api_key=api_key.expose(), assurance=assurance, base_url=base_url
+            name=name,
+            api_key=api_key.expose(),
+            assurance=assurance,
+            base_url=base_url,
+            openai_key_id=openai_key_id,
         )
         if expire_time is not None:
             request.expire_time.FromDatetime(expire_time)
@@ -81,10 +86,17 @@ class OwnerAPI:
             request.ClearField("api_key")
 
     async def rotate_key(
-        self, name: str, api_key: SecretBytes, *, overlap: timedelta | None = None
+        self,
+        name: str,
+        api_key: SecretBytes,
+        *,
+        overlap: timedelta | None = None,
+        openai_key_id: str = "",
     ) -> key_pb.Key:
         """Bring a key's new plaintext and return its record; it serves once it is verified."""
-        request = keys_pb.RotateKeyRequest(name=name, api_key=api_key.expose())
+        request = keys_pb.RotateKeyRequest(
+            name=name, api_key=api_key.expose(), openai_key_id=openai_key_id
+        )
         if overlap is not None:
             request.overlap.FromTimedelta(overlap)
         call = self._keys.RotateKey(request, timeout=self._timeout, metadata=self._metadata())

@@ -31,7 +31,20 @@ def prose(text: str) -> str:
 
 def print_json(document: object) -> None:
     """Print *document* as indented JSON with its keys in the given order."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    click.echo(json_text(document, indent=2))
+
+
+def json_text(document: object, *, indent: int | None = None) -> str:
+    """Return *document* as JSON with all control characters escaped; it is the same value.
+
+    JSON itself leaves some as they are that drive terminals.
+    """
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c == "\n" else json.dumps(c, ensure_ascii=True)[1:-1] for c in text
+    )
 
 
 def print_table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
@@ -13,12 +14,16 @@ import structlog
 from keyvault_svc.background import settle_overdue, tidy
 from keyvault_svc.bootstrap_command import BootstrapCommand, bootstrap
 from keyvault_svc.command_line import make_parser
+from keyvault_svc.coverage_command import CoverageOptions, coverage
 from keyvault_svc.domain.lease_proofs import LeaseProver
 from keyvault_svc.doors import Doors
 from keyvault_svc.identity.people import PeopleByToken
 from keyvault_svc.key_life import KeyLife
 from keyvault_svc.lease_life import LeaseLife
+from keyvault_svc.limits.measured_store import MeasuredLimitStore
 from keyvault_svc.limits.opening import open_store
+from keyvault_svc.log_events import EVENTS
+from keyvault_svc.metrics import NOTIFICATIONS_WAITING
 from keyvault_svc.notifications.channels import open_channels
 from keyvault_svc.notifications.outbox import Outbox
 from keyvault_svc.ports import GATEWAY_SERVICES, OWNER_SERVICES, gateway_port, owner_port
@@ -26,16 +31,20 @@ from keyvault_svc.price_file import load_prices
 from keyvault_svc.remind_command import RemindOptions, remind
 from keyvault_svc.rewrap_command import RewrapOptions, rewrap
 from keyvault_svc.settings import Settings
+from svc_runtime.audit_stream.checkpoints import checkpoints
+from svc_runtime.audit_stream.logs import audited_logs
 from svc_runtime.clock import SystemClock
 from svc_runtime.health import HealthServer
 from svc_runtime.issuers import jwt_verifier, workload_tokens
-from svc_runtime.logging_setup import configure_logging
 from svc_runtime.process import stop_together, until_told_to_stop
 from svc_runtime.readiness import follow_readiness
 from svc_runtime.serving_port import ServerBrokeError
 from svc_runtime.settings_models import SettingsError
+from svc_runtime.telemetry.measuring import measuring
+from svc_runtime.telemetry.tracing import tracing
 from svc_runtime.tls_files import TLSFiles, TLSFilesError, TLSFilesWatcher
 from svc_runtime.vault.connect import vault_session
+from svc_runtime.vault.transit_signer import TransitSigner
 
 _log = structlog.get_logger()
 
@@ -48,24 +57,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line *argv*, that of the process by default; return the exit code."""
     arguments = make_parser().parse_args(argv)
     try:
-        settings = Settings.load(arguments.config)
-        if arguments.command == "bootstrap":
-            command = BootstrapCommand(
-                arguments.token_file, arguments.emit, arguments.dry_run, arguments.json
-            )
-            return bootstrap(settings, command)
-        if arguments.command == "rewrap":
-            options = RewrapOptions(arguments.rate, not arguments.no_rotate, arguments.grace)
-            return rewrap(settings, options)
-        if arguments.command == "remind":
-            return remind(settings, RemindOptions(arguments.within, arguments.rate))
-        asyncio.run(serve(settings))
+        return _run(arguments, Settings.load(arguments.config))
     except (SettingsError, TLSFilesError) as error:
         sys.stderr.write(f"keyvault-svc: {error}\n")
         return _USAGE_EXIT
     except ServerBrokeError:
         return _BROKEN_EXIT
-    return 0
+
+
+def _run(arguments: argparse.Namespace, settings: Settings) -> int:
+    match arguments.command:
+        case "bootstrap":
+            command = BootstrapCommand(
+                arguments.token_file, arguments.emit, arguments.dry_run, arguments.json
+            )
+            return bootstrap(settings, command)
+        case "rewrap":
+            options = RewrapOptions(arguments.rate, not arguments.no_rotate, arguments.grace)
+            return rewrap(settings, options)
+        case "remind":
+            return remind(settings, RemindOptions(arguments.within, arguments.rate))
+        case "coverage":
+            return coverage(settings, CoverageOptions(arguments.rate, arguments.json))
+        case _:
+            asyncio.run(serve(settings))
+            return 0
 
 
 async def serve(settings: Settings) -> None:
@@ -76,24 +92,34 @@ async def serve(settings: Settings) -> None:
         SettingsError: A file that a setting names cannot be used.
         RuntimeError: An address cannot be listened on.
     """
-    configure_logging(_SERVICE)
     clock = SystemClock()
     prices = load_prices(settings.prices_file)
     async with AsyncExitStack() as stack:
+        audit = stack.enter_context(audited_logs(_SERVICE, settings, EVENTS))
+        await stack.enter_async_context(tracing(settings.telemetry, _SERVICE))
         watcher = TLSFilesWatcher(TLSFiles(**settings.tls.model_dump()), clock)
         health = HealthServer(settings.health_address)
         await health.start()
         stack.push_async_callback(health.stop)
         session = await stack.enter_async_context(vault_session(settings.vault, clock))
+        await stack.enter_async_context(checkpoints(audit, TransitSigner(session, _SERVICE), clock))
         people_verifier = jwt_verifier([settings.people], clock)
         stack.push_async_callback(people_verifier.aclose)
         app_verifier = jwt_verifier(settings.app_issuers, clock)
         stack.push_async_callback(app_verifier.aclose)
-        store = open_store(settings.limits)
+        opened = open_store(settings.limits)
+        store = MeasuredLimitStore(opened)
         stack.push_async_callback(store.close)
+        baselines = opened.baselines()
+        stack.push_async_callback(baselines.close)
         outbox = Outbox(open_channels(settings.notifications, clock), clock)
         outbox.start()
         stack.push_async_callback(outbox.stop, settings.notifications.drain_seconds)
+        NOTIFICATIONS_WAITING.follow_all(
+            lambda: [(count, (kind,)) for kind, count in outbox.waiting().items()]
+        )
+        metrics_address = settings.telemetry.metrics_address
+        await stack.enter_async_context(measuring(_SERVICE, metrics_address, session, watcher))
 
         people = PeopleByToken(
             people_verifier,
@@ -104,7 +130,7 @@ async def serve(settings: Settings) -> None:
             auth_time_claim=settings.people.auth_time_claim,
         )
         prover = LeaseProver(workload_tokens(app_verifier, settings.app_issuers), people)
-        doors = Doors(session, store, outbox, prices)
+        doors = Doors(session, audit, store, baselines, outbox, prices)
         keys = KeyLife(doors, settings, clock)
         leases = LeaseLife(doors, keys, prover, settings, clock)
         ports = [
@@ -118,6 +144,7 @@ async def serve(settings: Settings) -> None:
         for task in (
             settle_overdue(leases.accounts),
             tidy(keys.upkeep),
+            leases.anomalies.run(),
             follow_readiness(
                 health, (*OWNER_SERVICES, *GATEWAY_SERVICES), lambda: session.is_ready
             ),

@@ -18,7 +18,7 @@ _RECORDS: Final = "records to look at each second, at most (default: %(default)s
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of `serve`, `bootstrap`, `rewrap` and `remind`."""
+    """Return the parser of `serve`, `bootstrap`, `rewrap`, `remind` and `coverage`."""
     parser = argparse.ArgumentParser(
         prog="keyvault-svc", description="Keeps owners' OpenAI keys, and leases them to gateways."
     )
@@ -42,7 +42,13 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 every receiver took what it wants, 1 not so (the log says what was "
         "lost), or not done (the message says why; run it again), 2 bad settings.",
     )
-    for command in (serving, preparing, rewrapping, reminding):
+    covering = commands.add_parser(
+        "coverage",
+        help="tell which keys cannot be compared with what OpenAI counted: those without their id",
+        epilog="Exit codes: 0 all can, 1 not done, or records cannot be read, 2 bad settings, "
+        "3 some cannot.",
+    )
+    for command in (serving, preparing, rewrapping, reminding, covering):
         command.add_argument("--config", type=Path, required=True, help="settings file, TOML")
     way = preparing.add_mutually_exclusive_group(required=True)
     way.add_argument("--token-file", type=Path, help="file that holds an administrator's token")
@@ -53,8 +59,9 @@ def make_parser() -> argparse.ArgumentParser:
         help="print the set-up as a script of bao or vault commands, or as Terraform; ask nobody",
     )
     preparing.add_argument("--dry-run", action="store_true", help="change nothing, report drift")
-    preparing.add_argument("--json", action="store_true", help="print the results as JSON")
-    for command in (rewrapping, reminding):
+    for command in (preparing, covering):
+        command.add_argument("--json", action="store_true", help="print the results as JSON")
+    for command in (rewrapping, reminding, covering):
         command.add_argument(
             "--rate", type=_positive, default=DEFAULT_RATE, metavar="RECORDS", help=_RECORDS
         )

@@ -10,10 +10,13 @@ from keyvault_svc.domain.duplicates import Duplicates
 from keyvault_svc.domain.erasure import OwnerErasure
 from keyvault_svc.domain.handoff import Handoff
 from keyvault_svc.domain.operating import Operating
+from keyvault_svc.domain.reconcilable_keys import ReconcilableKeys
+from keyvault_svc.domain.reconciling import Reconciling, ReconcilingDoors
 from keyvault_svc.domain.records import Records
 from keyvault_svc.domain.upkeep import Upkeep
 from keyvault_svc.domain.verifying import KeyVerifying
 from keyvault_svc.doors import Doors
+from keyvault_svc.release_log import AuditedReleaseLog
 from keyvault_svc.security_log import StructuredSecurityLog
 from keyvault_svc.settings import HandoffKind, Settings
 from keyvault_svc.vault.kv_controls import KvControls
@@ -21,6 +24,7 @@ from keyvault_svc.vault.kv_documents import KvDocuments
 from keyvault_svc.vault.kv_fingerprint_index import KvFingerprintIndex
 from keyvault_svc.vault.kv_grant_requests import KvGrantRequests
 from keyvault_svc.vault.kv_key_store import KvKeyStore
+from keyvault_svc.vault.kv_reconciled_keys import KvReconciledKeys
 from keyvault_svc.vault.kv_retirement_queue import KvRetirementQueue
 from keyvault_svc.vault.kv_verification_queue import KvVerificationQueue
 from keyvault_svc.vault.response_wrapper import ResponseWrapper
@@ -43,11 +47,12 @@ class KeyLife:
         operating: What operators stop and limit.
         erasure: What owners may ask for by the law of data protection.
         upkeep: What replicas do by themselves.
+        reconciling: What finds keys that are used beside Keyturn.
     """
 
     def __init__(self, doors: Doors, settings: Settings, clock: Clock) -> None:
         session, notifier = doors.session, doors.notifier
-        policy = settings.keys.policy()
+        policy = settings.key_policy()
         documents = KvDocuments(session)
         store = self.store = KvKeyStore(documents)
         retirements = KvRetirementQueue(documents)
@@ -55,9 +60,13 @@ class KeyLife:
             KvFingerprintIndex(documents), store, StructuredSecurityLog(), policy
         )
         verifications = KvVerificationQueue(documents)
-        self.records = Records(store, duplicates, retirements, verifications, policy, clock)
+        reconciled = KvReconciledKeys(documents)
+        self.records = Records(
+            store, duplicates, retirements, verifications, reconciled, policy, clock
+        )
         self.handoff = Handoff(
             ResponseWrapper(session),
+            AuditedReleaseLog(doors.audit),
             clock,
             lease_seconds=settings.lease_seconds,
             is_always_wrapped=settings.keys.handoff is HandoffKind.WRAPPED,
@@ -96,3 +105,17 @@ class KeyLife:
             clock,
         )
         self.upkeep = Upkeep(retirements, self.records, clock)
+        self.reconciling = Reconciling(
+            ReconcilingDoors(
+                ReconcilableKeys(reconciled, self.records, store),
+                self.records,
+                self.controls,
+                doors.limits,
+                notifier,
+                StructuredSecurityLog(),
+            ),
+            self.handoff,
+            self.verifying,
+            settings.reconciliation.policy(),
+            clock,
+        )

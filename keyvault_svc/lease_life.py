@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from keyvault_svc.anomaly_life import AnomalyLife
+from keyvault_svc.domain.anomalies.watch import WatchedNetworks, WatchedSettlements
 from keyvault_svc.domain.charging import Charging
 from keyvault_svc.domain.lease_accounts import LeaseAccounts
 from keyvault_svc.domain.lease_proofs import LeaseProver
@@ -22,6 +24,7 @@ class LeaseLife:
     """Everything that happens to leases, and what bounds them.
 
     Attributes:
+        anomalies: What finds unusual use.
         accounts: What leases reserve and take.
         leasing: Leases of keys.
         settling: What became of leases.
@@ -32,18 +35,32 @@ class LeaseLife:
         self, doors: Doors, keys: KeyLife, prover: LeaseProver, settings: Settings, clock: Clock
     ) -> None:
         owner_limits = settings.limits.owner.limits()
+        self.anomalies = AnomalyLife(doors, keys, settings.anomalies, clock)
+        watch = self.anomalies.watch
         self.accounts = LeaseAccounts(
             doors.limits,
             InProcessLedger(clock, settle_within_seconds=settings.settle_within_seconds),
             Charging(doors.prices),
-            doors.notifier,
-            StructuredSettlementLog(doors.prices),
+            WatchedNetworks(doors.notifier, watch),
+            WatchedSettlements(StructuredSettlementLog(doors.prices), watch),
             clock,
             settle_within=timedelta(seconds=settings.settle_within_seconds),
         )
-        policy = LeasePolicy(settings.ceilings.ceilings(), owner_limits, settings.require_app_proof)
+        policy = LeasePolicy(
+            settings.ceilings.ceilings(),
+            owner_limits,
+            settings.require_app_proof,
+            settings.reconciliation.admin_key_name(),
+        )
         self.leasing = KeyLeasing(
-            keys.records, keys.controls, keys.handoff, self.accounts, prover, policy, clock
+            keys.records,
+            keys.controls,
+            keys.handoff,
+            self.accounts,
+            prover,
+            policy,
+            clock,
+            watch=watch,
         )
         self.settling = LeaseSettling(self.accounts, keys.verifying)
         self.reporting = UsageReporting(

@@ -17,6 +17,9 @@ from keyturn.keyvault.v1.key_verification_service_pb2_grpc import (
 )
 from keyturn.keyvault.v1.operator_service_pb2_grpc import add_OperatorServiceServicer_to_server
 from keyturn.keyvault.v1.owner_service_pb2_grpc import add_OwnerServiceServicer_to_server
+from keyturn.keyvault.v1.reconciliation_service_pb2_grpc import (
+    add_ReconciliationServiceServicer_to_server,
+)
 from keyturn.keyvault.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
 from keyvault_svc.domain.roles import GATEWAY
 from keyvault_svc.identity.people import PeopleByToken
@@ -31,6 +34,7 @@ from keyvault_svc.rpc.key_servicer import KeyServicer
 from keyvault_svc.rpc.key_verification_servicer import KeyVerificationServicer
 from keyvault_svc.rpc.operator_servicer import OperatorServicer
 from keyvault_svc.rpc.owner_servicer import OwnerServicer
+from keyvault_svc.rpc.reconciliation_servicer import ReconciliationServicer
 from keyvault_svc.rpc.usage_servicer import UsageServicer
 from keyvault_svc.settings import Settings
 from svc_runtime.authentication import BearerAuthenticator, MTLSAuthenticator
@@ -53,6 +57,7 @@ OWNER_SERVICES: Final = (
 GATEWAY_SERVICES: Final = (
     "keyturn.keyvault.v1.KeyLeaseService",
     "keyturn.keyvault.v1.KeyVerificationService",
+    "keyturn.keyvault.v1.ReconciliationService",
 )
 
 
@@ -65,7 +70,7 @@ def owner_port(
     clock: Clock,
 ) -> ServingPort:
     """Return the port of people: TLS and an ID token."""
-    policy = settings.keys.policy()
+    policy = settings.key_policy()
 
     def register(server: grpc.aio.Server) -> None:
         add_KeyServiceServicer_to_server(KeyServicer(keys.custody, policy, clock), server)
@@ -106,8 +111,11 @@ def gateway_port(
     def register(server: grpc.aio.Server) -> None:
         servicer = KeyLeaseServicer(leases.leasing, leases.settling)
         add_KeyLeaseServiceServicer_to_server(servicer, server)
-        verifications = KeyVerificationServicer(keys.verifying)
+        admin_key = settings.reconciliation.admin_key_name()
+        verifications = KeyVerificationServicer(keys.verifying, admin_key)
         add_KeyVerificationServiceServicer_to_server(verifications, server)
+        reconciliations = ReconciliationServicer(keys.reconciling)
+        add_ReconciliationServiceServicer_to_server(reconciliations, server)
 
     def build(address: str) -> tuple[grpc.aio.Server, int]:
         return build_server(

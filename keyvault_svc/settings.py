@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_settings import SettingsConfigDict
 
+from keyvault_svc.anomaly_settings import AnomalySettings
 from keyvault_svc.bootstrap_settings import BootstrapSettings
 from keyvault_svc.consent_settings import CeilingSettings, ConsentSettings
 from keyvault_svc.domain.handoff import DEFAULT_LEASE_SECONDS, MAX_LEASE_SECONDS
@@ -19,6 +21,8 @@ from keyvault_svc.domain.roles import DEFAULT_TEAM_ADMIN_GROUP, RoleRules
 from keyvault_svc.domain.step_up import StepUpPolicy
 from keyvault_svc.limit_settings import LimitsSettings
 from keyvault_svc.notification_settings import NotificationSettings
+from keyvault_svc.reconciliation_settings import ReconciliationSettings
+from svc_runtime.audit_stream.settings import AuditStreamSettings
 from svc_runtime.settings_models import (
     Address,
     AppIssuers,
@@ -29,6 +33,7 @@ from svc_runtime.settings_models import (
     VaultSettings,
 )
 from svc_runtime.spiffe_id import SpiffeId
+from svc_runtime.telemetry.settings import TelemetrySettings
 
 
 def _spiffe_id(raw: str) -> str:
@@ -188,6 +193,8 @@ class Settings(ServiceSettings):
     limits: LimitsSettings
     """Where limits and usage are counted, and the limits of every owner."""
     notifications: NotificationSettings = NotificationSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    audit_stream: AuditStreamSettings = AuditStreamSettings()
     prices_file: Path | None = None
     """What models cost; by default a list that comes along."""
     max_deadline_seconds: Annotated[float, Field(gt=0, le=300)] = 60
@@ -197,7 +204,13 @@ class Settings(ServiceSettings):
     consent: ConsentSettings = ConsentSettings()
     ceilings: CeilingSettings = CeilingSettings()
     retention: RetentionSettings = RetentionSettings()
+    reconciliation: ReconciliationSettings = ReconciliationSettings()
+    anomalies: AnomalySettings = AnomalySettings()
     maintenance: VaultLoginSettings | None = None
     """How `keyvault-svc rewrap` and `remind` log in, with an identity of their own: as in
     `vault`."""
     bootstrap: BootstrapSettings | None = None
+
+    def key_policy(self) -> KeyPolicy:
+        """Return what holds for every key, as the rules know it."""
+        return replace(self.keys.policy(), admin_key=self.reconciliation.admin_key_name())

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 from svc_runtime.caller import Caller
-from svc_runtime.logging_setup import LogField, LogValue
+from svc_runtime.log_fields import LogField, LogValue
 from svc_runtime.service_error import InvalidFieldError
 
 REQUEST_ID_KEY = "x-keyturn-request-id"
@@ -54,6 +54,23 @@ def bind_call(call: CallContext) -> Iterator[CallContext]:
         _current.reset(token)
 
 
+@contextmanager
+def bind_request_id(request_id: str = "") -> Iterator[str]:
+    """Let every log line inside carry *request_id*, and yield it.
+
+    For what the process does by itself, outside of any call. By default each run gets an id of its
+    own, so that its lines, and those that it causes elsewhere, are found together.
+    """
+    request_id = request_id or new_request_id()
+    with bound_contextvars(request_id=request_id):
+        yield request_id
+
+
+def bound_request_id() -> str:
+    """Return the request id that log lines carry here; a fresh one where they carry none."""
+    return get_contextvars().get(LogField.REQUEST_ID) or new_request_id()
+
+
 def current_call() -> CallContext:
     """Return the call that is being served.
 
@@ -61,6 +78,11 @@ def current_call() -> CallContext:
         LookupError: No call is being served here.
     """
     return _current.get()
+
+
+def call_or_none() -> CallContext | None:
+    """Return the call that is being served, None outside of any."""
+    return _current.get(None)
 
 
 def annotate(**fields: LogValue) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 import grpc
 
+from svc_runtime.interceptors.client_tracing import tracing_interceptors
 from svc_runtime.tls_files import TLSFilesWatcher, TLSMaterial
 
 # Calls in flight on a channel that was replaced have so long to end.
@@ -63,7 +64,9 @@ class ReloadingChannel:
         credentials = grpc.ssl_channel_credentials(
             material.ca, material.key, material.certificate_chain
         )
-        channel = grpc.aio.secure_channel(self._target, credentials, options=self._options)
+        channel = grpc.aio.secure_channel(
+            self._target, credentials, options=self._options, interceptors=tracing_interceptors()
+        )
         self._channel = channel
         self._generation = material.generation
         if before is not None:

@@ -18,8 +18,15 @@ from svc_runtime.clock import SystemClock
 from svc_runtime.interceptors.audit import AuditInterceptor
 from svc_runtime.interceptors.authorization import AuthorizationInterceptor
 from svc_runtime.interceptors.deadline import DeadlineInterceptor
-from svc_runtime.interceptors.error_status import ErrorStatusInterceptor, StatusTable
+from svc_runtime.interceptors.error_status import (
+    RUNTIME_STATUS,
+    ErrorStatusInterceptor,
+    StatusTable,
+)
 from svc_runtime.interceptors.message_codec import MessageCodecInterceptor
+from svc_runtime.interceptors.tracing import TracingInterceptor
+from svc_runtime.telemetry.metrics_of_calls import REASON, RPC_METHOD
+from svc_runtime.telemetry.spans import is_tracing
 
 # A connection is verified once, when it is made. It must end soon after its certificate does.
 _MAX_CONNECTION_AGE_SECONDS: Final = 600.0
@@ -75,10 +82,13 @@ def build_server(
         RuntimeError: The address cannot be bound.
     """
     policy = with_reflection(listener.access_policy)
+    RPC_METHOD.allow(policy)
+    REASON.allow(error.reason for error in (*RUNTIME_STATUS, *status_table))
     server = grpc.aio.server(
         # The first is the outermost. Audit sees everything; error_status answers for all inside.
         interceptors=[
             AuditInterceptor(SystemClock()),
+            *([TracingInterceptor()] if is_tracing() else []),
             ErrorStatusInterceptor(status_table, error_domain),
             DeadlineInterceptor(policy, max_deadline_seconds),
             AuthorizationInterceptor(listener.authenticator, policy),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextvars import Context
 from pathlib import Path
 from typing import Final
 
 import aiohttp
 import structlog
 
+from svc_runtime.call_context import bind_request_id
 from svc_runtime.clock import Clock
 from svc_runtime.jwks import Keyset, parse_jwks
 
@@ -103,14 +105,16 @@ class IssuerKeys:
         if self._fetching is None or self._fetching.done():
             self._fetching = asyncio.create_task(self._replace_keys())
         if self._refreshing is None:
-            self._refreshing = asyncio.create_task(self._refresh())
+            # Not in the context of the call that began it, which ends long before.
+            self._refreshing = asyncio.create_task(self._refresh(), context=Context())
         return self._fetching
 
     async def _refresh(self) -> None:
         await asyncio.shield(self._fetch())
         while True:
             await asyncio.sleep(self._pauses[self._is_reachable])
-            await asyncio.shield(self._fetch())
+            with bind_request_id():
+                await asyncio.shield(self._fetch())
 
     async def _replace_keys(self) -> None:
         started = self._clock.monotonic()

@@ -47,7 +47,7 @@ def parse_jwks(body: bytes) -> Keyset:
         if material.setdefault(key.key_id, _material(entry)) == _material(entry):
             keyset[key.key_id] = key
         elif keyset.pop(key.key_id, None) is not None:
-            _log.warning("issuer_key_ambiguous", detail="several keys have one id")
+            _log.warning("issuer_key_ambiguous", detail="several_keys_of_one_id")
     return keyset
 
 

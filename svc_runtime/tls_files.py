@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -43,12 +43,14 @@ class TLSMaterial:
 
     Attributes:
         generation: Counts the states that were taken, from 1.
+        expire_time: When the certificate expires.
     """
 
     certificate_chain: bytes
     key: bytes
     ca: bytes
     generation: int
+    expire_time: datetime
 
     def __repr__(self) -> str:
         return f"TLSMaterial(generation={self.generation})"
@@ -84,6 +86,11 @@ class TLSFilesWatcher:
         with self._lock:
             return self._newest()
 
+    def seconds_left(self) -> float:
+        """Return how long the certificate in use is still valid; negative once it has expired."""
+        left = self.current().expire_time - self._clock.now().astimezone(UTC)
+        return left.total_seconds()
+
     def _newest(self) -> TLSMaterial:
         now = self._clock.monotonic()
         if now - self._checked < self._interval_seconds:
@@ -117,10 +124,15 @@ class TLSFilesWatcher:
 
     def _read(self, generation: int) -> TLSMaterial:
         files = self.files
+        chain = _bytes_of(files.certificate)
+        leaf = _first_certificate(files.certificate, chain)
         material = TLSMaterial(
-            _bytes_of(files.certificate), _bytes_of(files.key), _bytes_of(files.ca), generation
+            chain,
+            _bytes_of(files.key),
+            _bytes_of(files.ca),
+            generation,
+            leaf.not_valid_after_utc,
         )
-        leaf = _first_certificate(files.certificate, material.certificate_chain)
         _first_certificate(files.ca, material.ca)
         if leaf.not_valid_after_utc <= self._clock.now().astimezone(UTC):
             raise TLSFilesError(f"{files.certificate}: the certificate has expired")

@@ -7,11 +7,14 @@ from collections.abc import Generator
 import pytest
 
 from tests.openbao_fixture import canary_key, openbao
+from tests.process_hooks import process_hooks
 
-__all__ = ["canary_key", "openbao"]
+__all__ = ["canary_key", "openbao", "process_hooks"]
 
 _LAST = "test_canary.py"
-_PARTS = {"cluster": "cluster", "e2e": "stack", "fuzz": "stack"}
+_PARTS = ("cluster", "stack-a", "stack-b", "rest")
+_STACK_FOLDERS = {"e2e", "fuzz"}
+_STACK_B_FROM = "test_n"  # the modules of a stack from here on take about as long as those before
 _CAPTURED = pytest.StashKey[list[str]]()
 
 
@@ -23,8 +26,7 @@ def captured_output(pytestconfig: pytest.Config) -> list[str]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the tests run in parts; see tools/run_tests.sh."""
-    parts = ["cluster", "stack", "rest"]
-    parser.addoption("--part", choices=parts, help="run one of the parts of the tests")
+    parser.addoption("--part", choices=_PARTS, help="run one of the parts of the tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,7 +46,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _part_of(item: pytest.Item) -> str:
     if item.path.name == _LAST:
         return "each"
-    return next((_PARTS[folder] for folder in item.nodeid.split("/") if folder in _PARTS), "rest")
+    folders = set(item.nodeid.split("/"))
+    if "cluster" in folders:
+        return "cluster"
+    if not folders & _STACK_FOLDERS:
+        return "rest"
+    return "stack-a" if item.path.name < _STACK_B_FROM else "stack-b"
 
 
 @pytest.hookimpl(wrapper=True)

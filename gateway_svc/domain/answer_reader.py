@@ -11,6 +11,7 @@ from gateway_svc.domain.errors import UpstreamUnavailableError
 from gateway_svc.domain.event_filter import EventFilter
 from gateway_svc.domain.headers import Headers, header, response_headers
 from gateway_svc.domain.key_echo import without_key_echo
+from gateway_svc.domain.ports import AnswerWatch
 from gateway_svc.domain.usage import Usage
 from gateway_svc.domain.usage_meter import UsageMeter
 
@@ -31,7 +32,14 @@ class AnswerReader:
     """
 
     def __init__(
-        self, *, method: str, endpoint: str, status: int, headers: Headers, removes_usage: bool
+        self,
+        *,
+        method: str,
+        endpoint: str,
+        status: int,
+        headers: Headers,
+        removes_usage: bool,
+        watch: AnswerWatch | None = None,
     ) -> None:
         """Read an answer from its head on.
 
@@ -41,6 +49,7 @@ class AnswerReader:
             status: HTTP status of the answer.
             headers: All of OpenAI's, in lower case.
             removes_usage: Whether the gateway asked for the usage on the app's behalf.
+            watch: Is shown what is no error; None when nobody looks on.
 
         Raises:
             UpstreamUnavailableError: The answer has an encoding that nobody asked for: no echo of
@@ -54,6 +63,7 @@ class AnswerReader:
         self._error = bytearray() if status >= _FIRST_ERROR and method != "HEAD" else None
         self._filter = EventFilter(removes_usage=removes_usage) if is_stream else None
         self._meter = UsageMeter(method, endpoint, content_type)
+        self._watch = watch
         self._decoder = _Decoder() if encoding.endswith("gzip") else None
         is_untouched = self._error is None and self._filter is None
         form = headers if is_untouched else ()
@@ -82,6 +92,8 @@ class AnswerReader:
         passed = []
         for part in plain:
             self._meter.feed(part)
+            if self._watch is not None:
+                self._watch.part(part)
             if self._filter is not None:
                 passed.append(self._filter.feed(part))
         return b"".join(passed) if self._filter is not None else piece

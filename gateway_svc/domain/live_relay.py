@@ -147,4 +147,13 @@ def _lease_request(call: AppCall) -> LeaseRequest:
 
 def _upstream_request(call: AppCall, use: LeaseUse) -> UpstreamRequest:
     headers = request_headers(call.headers, may_choose_account=use.lease.may_choose_account)
-    return UpstreamRequest("GET", call.endpoint, call.query, headers, b"", use.lease.base_url)
+    return UpstreamRequest(
+        "GET",
+        call.endpoint,
+        call.query,
+        headers,
+        b"",
+        use.lease.base_url,
+        use.request.model,
+        use.lease.lease_id,
+    )

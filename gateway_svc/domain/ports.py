@@ -193,6 +193,8 @@ class UpstreamRequest:
     Attributes:
         base_url: Where at OpenAI, such as `https://eu.api.openai.com/v1`; empty for the
             deployment's own choice.
+        model: The model that it names, for those who look on; empty for none.
+        lease_id: The lease of the key, for the same.
     """
 
     method: str
@@ -201,6 +203,18 @@ class UpstreamRequest:
     headers: Headers
     body: bytes | StreamedBody = field(repr=False)
     base_url: str = ""
+    model: str = ""
+    lease_id: str = ""
+
+
+class AnswerWatch(Protocol):
+    """Looks on while an answer passes, and changes nothing. Raises nothing."""
+
+    def part(self, plain: bytes) -> None:
+        """See the next part of the body, decoded; of an error's body none is shown."""
+
+    def usage(self, usage: Usage) -> None:
+        """See what the request has taken, once the answer has passed or broken off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +225,13 @@ class UpstreamAnswer:
         headers: All of them, as they came.
         body: The pieces of the body as they come. Raises `UpstreamUnavailableError` or
             `UpstreamTimedOutError` when it breaks off.
+        watch: Is shown the answer; None when nobody looks on.
     """
 
     status: int
     headers: Headers
     body: AsyncIterator[bytes] = field(repr=False)
+    watch: AnswerWatch | None = None
 
 
 class Upstream(Protocol):

@@ -163,6 +163,7 @@ class Relay:
                         status=answer.status,
                         headers=answer.headers,
                         removes_usage=outgoing.asks_for_usage,
+                        watch=answer.watch,
                     )
                     exchange = Exchange(answer, reader, use)
                     use.outcome = LeaseOutcome.CANCELLED  # until the caller has read it all
@@ -170,6 +171,8 @@ class Relay:
                         yield exchange  # (5)
                     finally:
                         use.usage = reader.usage
+                        if answer.watch is not None:
+                            answer.watch.usage(use.usage)
                         if exchange.is_complete:
                             use.outcome = LeaseOutcome.SERVED
             except InvalidFieldError:
@@ -263,4 +266,6 @@ def _upstream_request(call: AppCall, outgoing: _Outgoing, use: LeaseUse) -> Upst
         (*headers, ("accept-encoding", accepted_encoding(call.headers))),
         outgoing.body,
         use.lease.base_url,
+        use.request.model,
+        use.lease.lease_id,
     )

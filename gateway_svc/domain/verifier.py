@@ -31,6 +31,8 @@ _TRY_SECONDS: Final = 15.0
 _MAX_ANSWER_BYTES: Final = 1024 * 1024  # a list of models is some 50 KiB
 _MODELS: Final = Endpoint.parse("models")
 _CHAT: Final = Endpoint.parse("chat/completions")
+_USAGE: Final = Endpoint.parse("organization/usage/completions")
+_DAY_SECONDS: Final = 86_400
 _AGENT: Final = ("user-agent", "keyturn-gateway")
 
 
@@ -42,6 +44,7 @@ class Verification:
     key: KeyName
     app: SpiffeId
     lease: Lease
+    is_admin_key: bool = False
 
 
 class VerificationDesk(Protocol):
@@ -120,17 +123,25 @@ class Verifier:
         1. Open the key: one lease, one decrypt, for both requests.
         2. List models, which costs nothing and tells whether OpenAI knows the key.
         3. Ask one token of a model, which tells whether the key has quota.
+
+        An admin key cannot call models: it asks for usage, which is what it is there for.
         """
         base_url = verification.lease.base_url
         api_key = await self._opener.open(verification, verification.lease, _OPEN_SECONDS)  # (1)
-        listing = await _finding(
-            self._upstream.send(_listing(base_url), api_key, _TRY_SECONDS)
-        )  # (2)
-        if is_final(listing) or not self._model:
+        first = self._usage(base_url) if verification.is_admin_key else _listing(base_url)
+        listing = await _finding(self._upstream.send(first, api_key, _TRY_SECONDS))  # (2)
+        if is_final(listing) or not self._model or verification.is_admin_key:
             return conclude(listing, None)
         sending = self._upstream.send(_asking(self._model, base_url), api_key, _TRY_SECONDS)  # (3)
         del api_key
         return conclude(listing, await _finding(sending))
+
+    def _usage(self, base_url: str) -> UpstreamRequest:
+        """Return the request for what was used on the last day."""
+        since = int(self._clock.now().timestamp()) - _DAY_SECONDS
+        return UpstreamRequest(
+            "GET", _USAGE, f"start_time={since}&limit=1", (_AGENT,), b"", base_url
+        )
 
 
 def _listing(base_url: str) -> UpstreamRequest:
@@ -146,7 +157,7 @@ def _asking(model: str, base_url: str) -> UpstreamRequest:
         "max_completion_tokens": 1,
     }
     headers = (_AGENT, ("content-type", "application/json"))
-    return UpstreamRequest("POST", _CHAT, "", headers, json.dumps(body).encode(), base_url)
+    return UpstreamRequest("POST", _CHAT, "", headers, json.dumps(body).encode(), base_url, model)
 
 
 async def _finding(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway_svc.domain import errors
+from svc_runtime.audit_stream.errors import AuditUnavailableError
 from svc_runtime.jwt_verifier import IssuerUnavailableError
 from svc_runtime.service_error import (
     CallerNotAllowedError,
@@ -57,6 +58,7 @@ HTTP_STATUS: Final[Mapping[type[ServiceError], tuple[int, str]]] = {
     errors.UpstreamUnavailableError: (502, _FAILED),
     errors.UpstreamTimedOutError: (504, _FAILED),
     errors.UpstreamNotAllowedError: (403, _DENIED),
+    AuditUnavailableError: (503, _FAILED),
     IssuerUnavailableError: (503, _FAILED),
     VaultUnavailableError: (503, _FAILED),
 }

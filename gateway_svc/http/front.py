@@ -24,7 +24,9 @@ from gateway_svc.domain.relay import AppCall, Relay
 from gateway_svc.http.answers import AnswerNotTakenError, answer, cut, no_such_route, pass_on
 from gateway_svc.http.caller import HTTPAuthenticator
 from gateway_svc.http.error_status import http_error, internal_error
+from gateway_svc.http.measuring import measure
 from gateway_svc.http.request_body import body_of
+from gateway_svc.http.request_span import conclude, request_span
 from gateway_svc.http.websocket import (
     answer_refusal,
     check_handshake,
@@ -78,7 +80,10 @@ class HTTPFront:
         """Serve one request, and write exactly one record of it to the log."""
         started = time.monotonic()
         request_id, refusal = _request_id(request)
-        with bind_call(CallContext(request_id, f"HTTP {request.method}")) as call:
+        with (
+            bind_call(CallContext(request_id, f"HTTP {request.method}")) as call,
+            request_span(request) as span,
+        ):
             outcome = {"code": "ABORTED"}
             try:
                 response = await self._serve_in_time(request, refusal)
@@ -93,16 +98,19 @@ class HTTPFront:
                 outcome = {"code": "CLIENT_GONE"}
                 raise
             except Exception as error:  # noqa: BLE001 - the last line: nothing of a fault may reach the app
-                _log.error("internal_error", exception=type(error).__name__)
+                _log.error("internal_error", exc_info=error)
                 outcome = {"reason": "INTERNAL"}
                 response = await answer(request, *internal_error(), outcome)
             finally:
+                seconds = time.monotonic() - started
+                measure(request.method, call.fields, outcome, seconds)
+                conclude(span, call, outcome)
                 _log.info(
                     "http",
                     method=call.method,
                     caller=call.caller.name if call.caller else "",
                     source_ip=request.remote or "",
-                    duration_ms=round((time.monotonic() - started) * 1000, 1),
+                    duration_ms=round(seconds * 1000, 1),
                     **outcome,
                     **call.fields,
                 )

@@ -9,6 +9,7 @@ import grpc
 
 from gateway_svc.domain import errors
 from gateway_svc.domain.reached_limit import ReachedLimit
+from svc_runtime.audit_stream.errors import AuditUnavailableError
 from svc_runtime.error_details import field_violation_of, metadata_of, reason_of, retry_delay_of
 from svc_runtime.jwt_verifier import IssuerUnavailableError
 from svc_runtime.service_error import InvalidFieldError, ServiceError
@@ -36,6 +37,7 @@ BY_REASON: Final[Mapping[str, Callable[[], ServiceError]]] = {
         errors.TokenBoundRequiredError,
         errors.ModelPriceUnknownError,
         errors.LimitStoreUnavailableError,
+        AuditUnavailableError,
         IssuerUnavailableError,
         VaultUnavailableError,
     )

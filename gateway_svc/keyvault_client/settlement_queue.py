@@ -14,7 +14,9 @@ from gateway_svc.domain.ports import LeaseOutcome, LeaseSettlement
 from gateway_svc.domain.usage import Usage, UsageSource
 from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
 from keyturn.keyvault.v1.key_lease_service_pb2_grpc import KeyLeaseServiceStub
+from svc_runtime.call_context import REQUEST_ID_KEY, bind_request_id
 from svc_runtime.grpc_channel import ReloadingChannel
+from svc_runtime.telemetry.spans import Cause, cause, work_span
 
 _log = structlog.get_logger()
 
@@ -53,17 +55,24 @@ class SettlementQueue:
     def __init__(self, channel: ReloadingChannel) -> None:
         self._channel = channel
         self._waiting: deque[LeaseSettlement] = deque()
+        self._causes: dict[str, Cause] = {}  # by lease id, of those whose call is traced
         self._lost_count = 0
         self._batch = _BATCH
         self._is_wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def put(self, settlement: LeaseSettlement) -> None:
         """Take *settlement* along with the next batch."""
         if len(self._waiting) >= _MAX_WAITING:
-            self._waiting.popleft()
+            self._causes.pop(self._waiting.popleft().lease_id, None)
             self._lost_count += 1
         self._waiting.append(settlement)
+        call = cause()
+        if call is not None:
+            self._causes[settlement.lease_id] = call
         self._is_wanted.set()
 
     def start(self) -> None:
@@ -95,11 +104,19 @@ class SettlementQueue:
 
     async def _send_batch(self) -> bool:
         """Send what fits into one call; return whether the key service took or refused it."""
+        with bind_request_id() as request_id:
+            return await self._send_under(request_id)
+
+    async def _send_under(self, request_id: str) -> bool:
         batch = [self._waiting[i] for i in range(min(self._batch, len(self._waiting)))]
         stub = KeyLeaseServiceStub(self._channel.channel())
         request = lease_pb.SettleLeaseRequest(settlements=[_message(s) for s in batch])
+        causes = [c for s in batch if (c := self._causes.get(s.lease_id)) is not None]
         try:
-            await stub.SettleLease(request, timeout=_SEND_SECONDS)
+            with work_span("keyturn.settle_leases", causes):
+                await stub.SettleLease(
+                    request, timeout=_SEND_SECONDS, metadata=((REQUEST_ID_KEY, request_id),)
+                )
         except grpc.aio.AioRpcError as error:
             if error.code() not in _REFUSALS:
                 return False
@@ -111,6 +128,7 @@ class SettlementQueue:
             _log.error("settlement_refused", lease=batch[0].lease_id, code=error.code().name)
         for settlement in batch:
             # Taken off by identity: a full queue may have dropped its oldest meanwhile.
+            self._causes.pop(settlement.lease_id, None)
             if self._waiting and self._waiting[0] is settlement:
                 self._waiting.popleft()
         self._batch = min(self._batch * 2, _BATCH)

@@ -16,7 +16,7 @@ from gateway_svc.keyvault_client.lease_message import lease_of
 from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_verification_service_pb2 as verification_pb
 from keyturn.keyvault.v1.key_verification_service_pb2_grpc import KeyVerificationServiceStub
-from svc_runtime.call_context import request_id_from
+from svc_runtime.call_context import REQUEST_ID_KEY, bound_request_id, request_id_from
 from svc_runtime.grpc_channel import ReloadingChannel
 from svc_runtime.service_error import InvalidFieldError
 from svc_runtime.spiffe_id import SpiffeId
@@ -44,7 +44,9 @@ class GrpcVerificationDesk:
         stub = KeyVerificationServiceStub(self._channel.channel())
         try:
             response = await stub.ClaimVerification(
-                verification_pb.ClaimVerificationRequest(), timeout=_SECONDS
+                verification_pb.ClaimVerificationRequest(),
+                timeout=_SECONDS,
+                metadata=((REQUEST_ID_KEY, bound_request_id()),),
             )
         except grpc.aio.AioRpcError as error:
             _log.warning("key_service_unavailable", code=error.code().name)
@@ -67,7 +69,7 @@ class GrpcVerificationDesk:
             await stub.ReportVerification(
                 request,
                 timeout=_SECONDS,
-                metadata=(("x-keyturn-request-id", verification.request_id),),
+                metadata=((REQUEST_ID_KEY, verification.request_id),),
             )
         except grpc.aio.AioRpcError as error:
             _log.warning(
@@ -90,6 +92,7 @@ def _verification(message: verification_pb.Verification) -> Verification:
             KeyName.parse(message.key),
             SpiffeId.parse(message.app),
             lease,
+            message.is_admin_key,
         )
     except (InvalidFieldError, ValueError):
         pass

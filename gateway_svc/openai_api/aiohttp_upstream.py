@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Final
 
 from aiohttp import (
@@ -24,12 +24,14 @@ from gateway_svc.domain.errors import (
     UpstreamUnavailableError,
 )
 from gateway_svc.domain.ports import StreamedBody, UpstreamAnswer, UpstreamRequest
+from gateway_svc.metrics import STREAMS_OPEN
 from gateway_svc.openai_api.keyed_request import KEY_FOR_REQUEST, KeyedRequest, OneTimeKey
 from gateway_svc.openai_api.public_resolver import PublicResolver
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import ServiceError
 
 _CONNECT_SECONDS: Final = 10.0
+_EVENT_STREAM: Final = "text/event-stream"
 # What aiohttp would add by itself and OpenAI would see.
 _NO_AUTO_HEADERS: Final = frozenset({"Accept", "Accept-Encoding", "Content-Type", "User-Agent"})
 
@@ -113,11 +115,13 @@ class AiohttpUpstream:
         finally:
             key.take()  # a request that found no connection has not taken it
         try:
-            yield UpstreamAnswer(
-                response.status,
-                tuple((name.lower(), value) for name, value in response.headers.items()),
-                _body(response, outgoing),
-            )
+            is_stream = response.content_type == _EVENT_STREAM
+            with STREAMS_OPEN.one("sse") if is_stream else nullcontext():
+                yield UpstreamAnswer(
+                    response.status,
+                    tuple((name.lower(), value) for name, value in response.headers.items()),
+                    _body(response, outgoing),
+                )
         finally:
             if response.content.at_eof():
                 response.release()

@@ -33,6 +33,7 @@ from gateway_svc.domain.errors import (
 from gateway_svc.domain.headers import Headers
 from gateway_svc.domain.live_session import UpstreamRefusedLiveError
 from gateway_svc.domain.ports import LiveClose, LiveSide, UpstreamRequest
+from gateway_svc.metrics import STREAMS_OPEN
 from gateway_svc.openai_api.keyed_request import KEY_FOR_REQUEST, KeyedRequest, OneTimeKey
 from svc_runtime.secret_bytes import SecretBytes
 
@@ -103,7 +104,8 @@ class WebSocketUpstream:
                 )
             finally:
                 key.take()  # a handshake that found no connection has not taken it
-            yield OpenAISocket(socket), socket.protocol or "", handshake.headers
+            with STREAMS_OPEN.one("websocket"):
+                yield OpenAISocket(socket), socket.protocol or "", handshake.headers
         finally:
             handshake.close()
             await session.close()

@@ -8,6 +8,7 @@ from typing import Final
 from grpc import StatusCode
 
 from gateway_svc.domain import errors
+from svc_runtime.audit_stream.errors import AuditUnavailableError
 from svc_runtime.jwt_verifier import IssuerUnavailableError
 from svc_runtime.service_error import ServiceError
 from svc_runtime.vault.errors import VaultUnavailableError
@@ -49,6 +50,7 @@ ERROR_STATUS: Final[Mapping[type[ServiceError], StatusCode]] = {
     errors.UpstreamConflictError: StatusCode.ABORTED,
     errors.UpstreamRateLimitedError: StatusCode.RESOURCE_EXHAUSTED,
     errors.UpstreamFailedError: StatusCode.UNAVAILABLE,
+    AuditUnavailableError: StatusCode.UNAVAILABLE,
     IssuerUnavailableError: StatusCode.UNAVAILABLE,
     VaultUnavailableError: StatusCode.UNAVAILABLE,
 }

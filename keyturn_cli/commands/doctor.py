@@ -41,7 +41,8 @@ def doctor_command(
 ) -> None:
     """Check settings, files, certificates, services, Vault and login.
 
-    Changes nothing. Exit code 7 when there is a problem.
+    Changes nothing, and notes for `audit verify` when it used the local stack's root token. Exit
+    code 7 when there is a problem.
     """
     access = AdminAccess(config, token_file)
     results = run(examine(ClientSettings.load(), SystemClock(), timeout_seconds, access))

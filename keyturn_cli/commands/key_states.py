@@ -30,6 +30,12 @@ stdin_option = click.option(
     is_flag=True,
     help="Read the API key from standard input, also at a terminal.",
 )
+openai_key_id_option = click.option(
+    "--openai-key-id",
+    metavar="ID",
+    help="The key's id at OpenAI, key_..., as its list of keys has it; none: take it away. With it "
+    "your deployment can find out that the key is used beside Keyturn.",
+)
 
 
 @click.command(
@@ -47,14 +53,16 @@ stdin_option = click.option(
     help="How long the replaced key is kept, so that the rotation can be undone: 24h, 7d, at most "
     "30d, or 0. Without it: as your deployment does.",
 )
+@openai_key_id_option
 @wait_options
 @json_option
 @timeout_option()
-def rotate(
+def rotate(  # noqa: PLR0913 - one parameter per option, as click wants it
     name: str,
     *,
     from_stdin: bool,
     overlap: str | None,
+    openai_key_id: str | None,
     wait_seconds: float,
     is_not_waiting: bool,
     as_json: bool,
@@ -68,9 +76,16 @@ def rotate(
     have_verified(
         session,
         patience_of(wait_seconds, timeout_seconds, is_not_waiting=is_not_waiting, as_json=as_json),
-        lambda api: api.rotate_key(full_name, api_key, overlap=kept),
+        lambda api: api.rotate_key(
+            full_name, api_key, overlap=kept, openai_key_id=key_id_of(openai_key_id)
+        ),
         "Took in version {version} of {name}.",
     )
+
+
+def key_id_of(option: str | None) -> str:
+    """Return the id at OpenAI that `--openai-key-id` says; empty for none."""
+    return "" if option in {None, "none"} else str(option)
 
 
 @click.command(

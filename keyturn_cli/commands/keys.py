@@ -18,6 +18,8 @@ from keyturn_cli.commands.command_line import (
 from keyturn_cli.commands.key_states import (
     disable,
     enable,
+    key_id_of,
+    openai_key_id_option,
     rotate,
     stdin_option,
     undo_rotation,
@@ -93,6 +95,7 @@ def keys_group() -> None:
 @_expires_option
 @_assurance_option
 @_base_url_option
+@openai_key_id_option
 @wait_options
 @json_option
 @timeout_option()
@@ -103,6 +106,7 @@ def add(  # noqa: PLR0913 - one parameter per option, as click wants it
     expires: str | None,
     assurance: str | None,
     base_url: str | None,
+    openai_key_id: str | None,
     wait_seconds: float,
     is_not_waiting: bool,
     as_json: bool,
@@ -123,6 +127,7 @@ def add(  # noqa: PLR0913 - one parameter per option, as click wants it
             expire_time=expire_time,
             assurance=chosen,
             base_url=_base_url(base_url),
+            openai_key_id=key_id_of(openai_key_id),
         ),
         "Added {name}, version {version}.",
     )
@@ -175,6 +180,7 @@ def show(name: str, *, as_json: bool, timeout_seconds: float) -> None:
         "keyturn keys set openai --expires 2027-01-01T00:00:00Z",
         "keyturn keys set openai --never-expires --assurance high",
         "keyturn keys set openai --usd-per-month 50 --concurrent-calls 10",
+        "keyturn keys set openai --openai-key-id key_1a2B3c4D5e6F",
     ),
 )
 @click.argument("name")
@@ -182,6 +188,7 @@ def show(name: str, *, as_json: bool, timeout_seconds: float) -> None:
 @click.option("--never-expires", is_flag=True, help="Take the key's expiry away.")
 @_assurance_option
 @_base_url_option
+@openai_key_id_option
 @limit_options
 @json_option
 @timeout_option()
@@ -192,11 +199,12 @@ def set_(  # noqa: PLR0913 - one parameter per option, as click wants it
     never_expires: bool,
     assurance: str | None,
     base_url: str | None,
+    openai_key_id: str | None,
     limits: TypedLimits,
     as_json: bool,
     timeout_seconds: float,
 ) -> None:
-    """Change a key's expiry, assurance, limits, or where at OpenAI it is used.
+    """Change a key's expiry, assurance, limits, or where and what it is at OpenAI.
 
     Limits are over all grants of the key, and hold from the next request. Those that are not given
     stay as they are.
@@ -205,7 +213,10 @@ def set_(  # noqa: PLR0913 - one parameter per option, as click wants it
         raise click.UsageError("Give --expires or --never-expires, not both.")
     session = OwnerSession()
     changed = key_pb.Key(
-        name=session.full_name(name), base_url=_base_url(base_url), limits=limits.message
+        name=session.full_name(name),
+        base_url=_base_url(base_url),
+        openai_key_id=key_id_of(openai_key_id),
+        limits=limits.message,
     )
     expire_time = session.expiry(expires)
     if expire_time is not None:
@@ -216,6 +227,7 @@ def set_(  # noqa: PLR0913 - one parameter per option, as click wants it
         "expire_time": expire_time is not None or never_expires,
         "assurance": assurance is not None,
         "base_url": base_url is not None,
+        "openai_key_id": openai_key_id is not None,
     }
     fields = [*(field for field, is_given in given.items() if is_given), *limits.changed]
     if not fields:

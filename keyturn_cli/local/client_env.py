@@ -35,6 +35,8 @@ def write_client_env(
         "VAULT_ADDR": openbao.address,
         "VAULT_CACERT": str(openbao.ca_file),
         "KEYTURN_VAULT_AUDIT_LOG": str(openbao.audit_log),
+        "KEYTURN_SIGNING_KEYS": str(layout.signing_keys_file),
+        "KEYTURN_AUDIT_WINDOWS": str(layout.windows_file),
     }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     write_private_file(layout.client_env, ("\n".join(lines) + "\n").encode("ascii"))

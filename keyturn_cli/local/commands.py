@@ -13,6 +13,7 @@ import click
 from keyturn_cli.command_error import CommandError
 from keyturn_cli.commands.command_line import json_option
 from keyturn_cli.exit_codes import ExitCode
+from keyturn_cli.local.admin_windows import administration
 from keyturn_cli.local.child_process import stop_recorded
 from keyturn_cli.local.demo import run_demo
 from keyturn_cli.local.errors import LocalStackError
@@ -105,8 +106,10 @@ def enrol(home: Path, *, anew: bool) -> None:
             hint="`keyturn local up` starts it.",
         )
     server = OpenBaoServer(layout.openbao_dir, layout.run_dir, port=ports["vault"], cluster_port=0)
+    clock = SystemClock()
     try:
-        uri = LocalVault(server.client(), layout, SystemClock()).enrol_owner(anew=anew)
+        with administration(layout.windows_file, clock):
+            uri = LocalVault(server.client(), layout, clock).enrol_owner(anew=anew)
     except LocalStackError as error:
         _fail(error)
     click.echo(uri)

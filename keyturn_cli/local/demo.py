@@ -18,6 +18,7 @@ from keyturn_cli.exit_codes import ExitCode
 from keyturn_cli.local.child_process import INHERITED_VARIABLES
 from keyturn_cli.local.errors import LocalStackError
 from keyturn_cli.local.layout import DEMO_APP, OTHER_APP, OWNER, Layout
+from keyturn_cli.local.local_vault import SERVICES
 from keyturn_cli.local.stack import LocalStack
 from keyturn_cli.local.status import StackStatus
 from keyturn_cli.local.upstream import Upstream
@@ -101,6 +102,11 @@ class _Demo:
         self._keyturn("audit", "trail", request_id)
         self._show_that_no_file_holds_the_key()
 
+        _title(9, "All logs are verified: every key was used within the rules")
+        self._end_the_services()
+        self._keyturn("audit", "verify")
+        self._say_what_was_verified()
+
     def _only_grant(self) -> str:
         answer = self._run([*self._command(), "grants", "list", "demo", "--json"], b"", {})
         return str(json.loads(answer.stdout)["grants"][0]["name"])
@@ -115,6 +121,25 @@ class _Demo:
         click.echo(
             f"Searched for the key: 0 occurrences in the {lines} lines of Vault's audit log, "
             f"and in {len(files)} files of the stack."
+        )
+
+    def _end_the_services(self) -> None:
+        """End both services, so that Vault signs their audit streams to the last line."""
+        for name in reversed(SERVICES):
+            self._stack.services[name].stop()
+
+    def _say_what_was_verified(self) -> None:
+        layout = self._stack.layout
+        logs = [layout.logs_dir / f"{name}.log" for name in SERVICES]
+        lines = [json.loads(line) for log in logs for line in log.read_bytes().splitlines()]
+        chained = sum("chain" in line for line in lines)
+        signed = sum("signature" in line for line in lines)
+        windows = len(layout.windows_file.read_text(encoding="ascii").splitlines())
+        click.echo(
+            f"Verified: Vault's audit log with those of {' and '.join(SERVICES)}. Each decrypt "
+            f"has its lease, its read and its call. Their {chained} lines of evidence are whole, "
+            f"by {signed} signatures of Vault. Administrators worked in {windows} announced times "
+            "only."
         )
 
     def _keyturn(

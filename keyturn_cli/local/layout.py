@@ -84,6 +84,16 @@ class Layout:
         return self.home / "seeded.json"
 
     @property
+    def signing_keys_file(self) -> Path:
+        """Public keys that check the services' audit streams."""
+        return self.home / "signing-keys.json"
+
+    @property
+    def windows_file(self) -> Path:
+        """When the stack's administrator worked in Vault, a line each, as FROM/TO."""
+        return self.home / "windows"
+
+    @property
     def limits_file(self) -> Path:
         """Where limits and usage are counted."""
         return self.home / "limits.sqlite3"

@@ -5,6 +5,7 @@ In production the platform does this: cert-manager or SPIRE, Kubernetes auth, an
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,6 +54,12 @@ class LocalVault:
             if not secret_id_file.exists():
                 secret_id = self._write(f"{role}/secret-id", {})["secret_id"]
                 write_private_file(secret_id_file, secret_id.encode())
+
+    def write_signing_keys(self) -> None:
+        """Write what Vault tells of the keys that sign audit streams: their public halves."""
+        keys = [{"data": self._read(f"keyturn-transit/keys/audit-{name}")} for name in SERVICES]
+        text = "".join(json.dumps(key) + "\n" for key in keys)
+        self._layout.signing_keys_file.write_text(text, encoding="ascii")
 
     def renew_certificates(self) -> None:
         """Issue each certificate that is missing or past half of its life."""

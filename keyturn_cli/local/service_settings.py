@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from keyturn_cli.local.layout import (
@@ -42,18 +42,23 @@ class VaultPlace:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What one stack's key services do differently.
+    """What one stack's services do differently.
 
     Attributes:
         asks_second_factor: Whether sensitive actions need one.
         redis_address: `host:port` of a Redis or Valkey on this machine that counts limits; empty
             for a file, which serves one replica.
-        more: Tables that follow the others, TOML.
+        more: Tables of the key services that follow the others, TOML.
+        telemetry: Settings of both services' table `telemetry`, beside the local stack's own.
+        audit_folder: Where each process writes its audit stream, a file each, named by its port of
+            health; None for standard output.
     """
 
     asks_second_factor: bool = False
     redis_address: str = ""
     more: str = ""
+    telemetry: Table = field(default_factory=dict)
+    audit_folder: Path | None = None
 
 
 def key_service_settings(
@@ -81,6 +86,8 @@ def key_service_settings(
             },
             **({"people.step_up": _STEP_UP} if asks_second_factor else {}),
             **_limits(layout, variant),
+            "telemetry": _telemetry(ports, variant),
+            **_audit_stream(ports, variant),
             "[app_issuers]": _app_issuer(vault),
             "bootstrap": {
                 "policy_dir": str(_POLICIES),
@@ -102,6 +109,7 @@ def gateway_settings(
     key_service_target: str,
     upstream: str,
     default_key: str,
+    variant: Variant,
 ) -> str:
     """Return a gateway's settings, TOML."""
     return _toml(
@@ -118,6 +126,8 @@ def gateway_settings(
             # Somebody waits for it at a terminal.
             "verification": {"poll_seconds": 0.2},
             "default_keys": {DEMO_APP: default_key},
+            "telemetry": _telemetry(ports, variant),
+            **_audit_stream(ports, variant),
             "[app_issuers]": _app_issuer(vault),
         }
     )
@@ -127,6 +137,16 @@ def _limits(layout: Layout, variant: Variant) -> Mapping[str, Table]:
     if variant.redis_address:
         return {"limits.redis": {"addresses": [variant.redis_address], "tls": False}}
     return {"limits": {"file": str(layout.limits_file)}}
+
+
+def _telemetry(ports: Mapping[str, int], variant: Variant) -> Table:
+    return {"metrics_address": f"127.0.0.1:{ports['metrics']}", **variant.telemetry}
+
+
+def _audit_stream(ports: Mapping[str, int], variant: Variant) -> Mapping[str, Table]:
+    if variant.audit_folder is None:
+        return {}
+    return {"audit_stream": {"file": str(variant.audit_folder / f"{ports['health']}.jsonl")}}
 
 
 def _tls(layout: Layout, service: str) -> Table:

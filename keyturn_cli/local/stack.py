@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Self
 
 from keyturn.keyvault.v1.key_pb2 import KEY_STATE_ACTIVE
+from keyturn_cli.local.admin_windows import administration
 from keyturn_cli.local.bootstrap_run import bootstrap
 from keyturn_cli.local.child_process import ChildProcess, stop_recorded
 from keyturn_cli.local.client_env import write_client_env
 from keyturn_cli.local.errors import AlreadyRunningError, LocalStackError
-from keyturn_cli.local.health_probe import GATEWAY, KEY_SERVICE, HealthProbe
 from keyturn_cli.local.layout import OWNER, Layout, choose_ports
 from keyturn_cli.local.local_vault import LocalVault
 from keyturn_cli.local.openbao_server import OpenBaoServer
 from keyturn_cli.local.pid_file import read_pid_file, write_pid_file
 from keyturn_cli.local.seeding import seed
+from keyturn_cli.local.service_processes import service_processes, standin_process
 from keyturn_cli.local.service_settings import (
     TOKEN_TTL_SECONDS,
     Variant,
@@ -30,6 +30,7 @@ from keyturn_cli.local.service_settings import (
     gateway_settings,
     key_service_settings,
 )
+from keyturn_cli.local.stack_ports import STANDIN_PORT, port_names, ports_of, replica_suffixes
 from keyturn_cli.local.upstream import Upstream
 from keyturn_cli.local.vault_server import VaultServer
 from svc_runtime.clock import SystemClock
@@ -135,7 +136,8 @@ class LocalStack:
     def _renew(self) -> timedelta:
         """Renew what expires; return after how long to do so again."""
         try:
-            self._vault.renew_certificates()
+            with self._administration():
+                self._vault.renew_certificates()
             self.write_client_env()
         except LocalStackError as error:
             self._say(f"{error} Certificates and tokens were not renewed; trying again.")
@@ -144,41 +146,52 @@ class LocalStack:
 
     def write_client_env(self) -> None:
         """Write what a client needs, with fresh tokens."""
+        with self._administration():
+            owner_token, app_token = self._vault.owner_token(), self._vault.app_token()
         write_client_env(
             self.layout,
             ports=self.ports,
             key_name=self.key_name,
             openbao=self.openbao,
-            owner_token=self._vault.owner_token(),
-            app_token=self._vault.app_token(),
+            owner_token=owner_token,
+            app_token=app_token,
         )
+
+    def _administration(self) -> AbstractContextManager[None]:
+        return administration(self.layout.windows_file, self._clock)
 
     def _start(self) -> None:
         layout = self.layout
         for folder in (layout.home, layout.run_dir, layout.logs_dir):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._take_possession()
-        self.ports = choose_ports(layout.ports_file, self._port_names(), self._wanted_ports)
+        names = port_names(self._replicas, has_standin=self._has_standin)
+        self.ports = choose_ports(layout.ports_file, names, self._wanted_ports)
         self._say("starting OpenBao")
         self.openbao = self._make_vault(layout, self.ports)
         # Before the start, as for every child: an interrupt may come at any point.
         self._running.callback(self.openbao.stop)
-        self.openbao.start()
-        self._write_settings()
-        self._say("setting Vault up for Keyturn")
-        bootstrap(layout, self.openbao.root_token_file)
-        self._vault = LocalVault(self.openbao.client(), layout, self._clock)
-        self._vault.write_service_logins()
-        self._vault.renew_certificates()
-        self._vault.ensure_owner()
-        if self.variant.asks_second_factor:
-            self._vault.enrol_owner(anew=False)
-        self._vault.ensure_operators()
+        with self._administration():
+            self.openbao.start()
+            self._write_settings()
+            self._set_up_vault()
         self._say("starting the services")
         self._start_services()
         self.write_client_env()
         if self._is_seeded:
             self._seed()
+
+    def _set_up_vault(self) -> None:
+        self._say("setting Vault up for Keyturn")
+        bootstrap(self.layout, self.openbao.root_token_file)
+        self._vault = LocalVault(self.openbao.client(), self.layout, self._clock)
+        self._vault.write_service_logins()
+        self._vault.write_signing_keys()
+        self._vault.renew_certificates()
+        self._vault.ensure_owner()
+        if self.variant.asks_second_factor:
+            self._vault.enrol_owner(anew=False)
+        self._vault.ensure_operators()
 
     def _seed(self) -> None:
         """Give the upstream's key into custody, and have it verified."""
@@ -206,37 +219,20 @@ class LocalStack:
         write_pid_file(file, os.getpid())
         self._running.callback(file.unlink, missing_ok=True)
 
-    def _port_names(self) -> list[str]:
-        names = ["vault", "vault-cluster"]
-        if self._upstream.base_url is None:
-            names.append("openai-standin")
-        for service, ports in (("keyvault", ("owner", "gateway")), ("gateway", ("grpc", "http"))):
-            for suffix in self._suffixes():
-                names += [f"{service}{suffix}-{port}" for port in (*ports, "health")]
-        return names
-
-    def _suffixes(self) -> list[str]:
-        """Return what tells replicas apart: nothing for the first, then `-2`, `-3`."""
-        return ["", *(f"-{number}" for number in range(2, self._replicas + 1))]
-
-    def _ports_of(self, process: str) -> dict[str, int]:
-        prefix = f"{process}-"
-        return {
-            name.removeprefix(prefix): port
-            for name, port in self.ports.items()
-            if name.startswith(prefix) and "-" not in name.removeprefix(prefix)
-        }
+    @property
+    def _has_standin(self) -> bool:
+        return self._upstream.base_url is None
 
     def _write_settings(self) -> None:
-        openbao = self.openbao
+        openbao, suffixes = self.openbao, replica_suffixes(self._replicas)
         vault = VaultPlace(openbao.address, openbao.ca_file, openbao.standby_addresses)
         targets = ",".join(
-            f"127.0.0.1:{self._ports_of(f'keyvault{suffix}')['gateway']}"
-            for suffix in self._suffixes()
+            f"127.0.0.1:{ports_of(self.ports, f'keyvault{suffix}')['gateway']}"
+            for suffix in suffixes
         )
-        standin = f"http://127.0.0.1:{self.ports.get('openai-standin')}/v1"
-        for suffix in self._suffixes():
-            ports = self._ports_of(f"keyvault{suffix}")
+        standin = f"http://127.0.0.1:{self.ports.get(STANDIN_PORT)}/v1"
+        for suffix in suffixes:
+            ports = ports_of(self.ports, f"keyvault{suffix}")
             self.layout.service_settings(f"keyvault-svc{suffix}").write_text(
                 key_service_settings(self.layout, vault, ports, self.variant),
                 encoding="utf-8",
@@ -245,50 +241,25 @@ class LocalStack:
                 gateway_settings(
                     self.layout,
                     vault,
-                    self._ports_of(f"gateway{suffix}"),
+                    ports_of(self.ports, f"gateway{suffix}"),
                     key_service_target=f"ipv4:{targets}",
                     upstream=self._upstream.base_url or standin,
                     default_key=self.key_name,
+                    variant=self.variant,
                 ),
                 encoding="utf-8",
             )
 
     def _start_services(self) -> None:
-        children: list[tuple[ChildProcess, Callable[[], bool]]] = []
-        if self._upstream.base_url is None:
-            port = self.ports["openai-standin"]
-            record = self.layout.logs_dir / "openai-standin.requests.jsonl"
-            command = [sys.executable, "-m", "keyturn_cli.standin", "--port", str(port)]
-            command += ["--record", str(record)]
-            standin = self._child("openai-standin", command)
-            # Its first line says that it listens. Trying the port would take it for an instant.
-            children.append((standin, lambda: '"port"' in standin.log_tail()))
-        for suffix in self._suffixes():
-            for module, health_service in (
-                ("keyvault_svc", KEY_SERVICE),
-                ("gateway_svc", GATEWAY),
-            ):
-                name = f"{module.replace('_', '-')}{suffix}"
-                settings = self.layout.service_settings(name)
-                command = [sys.executable, "-m", module, "serve", "--config", str(settings)]
-                port = self._ports_of(f"{module.removesuffix('_svc')}{suffix}")["health"]
-                children.append((self._child(name, command), HealthProbe(port, health_service)))
-        for child, _ in children:
+        processes = service_processes(self.layout, self.ports, self._replicas)
+        if self._has_standin:
+            processes.insert(0, standin_process(self.layout, self.ports))
+        for child in (process.child for process in processes):
             self._running.callback(child.stop)
             child.start()
             self.services[child.name] = child
-        for child, is_ready in children:
-            child.wait_until_ready(is_ready, _READY_SECONDS)
-
-    def _child(self, name: str, command: Sequence[str | Path]) -> ChildProcess:
-        return ChildProcess(
-            name,
-            command,
-            run_dir=self.layout.run_dir,
-            log_file=self.layout.logs_dir / f"{name}.log",
-            # gRPC's C core writes plain text; the logs are JSON.
-            environment={"GRPC_VERBOSITY": "NONE"},
-        )
+        for process in processes:
+            process.child.wait_until_ready(process.is_ready, _READY_SECONDS)
 
 
 def _one_openbao(layout: Layout, ports: Mapping[str, int]) -> VaultServer:

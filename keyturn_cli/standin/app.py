@@ -28,6 +28,7 @@ from keyturn_cli.standin import (
     images,
     models,
     moderations,
+    organization,
     realtime,
     realtime_calls,
     responses,
@@ -48,6 +49,7 @@ from keyturn_cli.standin.progress import PACE, PROGRESS, Pace, Progress
 from keyturn_cli.standin.received_body import BODY, ReceivedBody
 from keyturn_cli.standin.record import RECORD, RequestRecord, write_down
 from keyturn_cli.standin.store import STORE, Store
+from keyturn_cli.standin.usage_counts import USAGE, UsageCounts
 from svc_runtime.clock import Clock
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -68,6 +70,7 @@ _RESOURCES: Final = (
     images,
     models,
     moderations,
+    organization,
     realtime,
     realtime_calls,
     responses,
@@ -109,6 +112,7 @@ def make_app(clock: Clock, record: RequestRecord | None = None) -> web.Applicati
     app[STORE] = Store()
     app[PROGRESS] = Progress()
     app[PACE] = Pace()
+    app[USAGE] = UsageCounts()
     app[RECORD] = record
     app.on_response_prepare.append(_add_headers)
     for resource in _RESOURCES:

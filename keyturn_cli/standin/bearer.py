@@ -8,12 +8,24 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from keyturn_cli.standin.app_state import REQUEST_ID, SERVED
-from keyturn_cli.standin.errors import ApiError, incorrect_key, missing_key, several_keys
+from keyturn_cli.standin.errors import (
+    ApiError,
+    incorrect_key,
+    missing_key,
+    missing_scopes,
+    several_keys,
+)
 from keyturn_cli.standin.named_errors import error_of_key, error_of_model, mask_key
 from keyturn_cli.standin.received_body import BODY
-from keyturn_cli.standin.standin_keys import SERVED_BEFORE_REVOCATION, KeyKind, check_key
+from keyturn_cli.standin.standin_keys import (
+    SERVED_BEFORE_REVOCATION,
+    KeyKind,
+    check_admin_key,
+    check_key,
+)
 
 _ERROR_MODEL: Final = "error-"
+_ORGANIZATION: Final = "/v1/organization/"
 # How browsers, which can set no header, send the key when they open a WebSocket.
 _KEY_SUBPROTOCOL: Final = "openai-insecure-api-key."
 
@@ -35,11 +47,27 @@ def refuse_unless_served(request: web.Request) -> None:
     model = request[BODY].model() or request.query.get("model", "")
     if model.startswith(_ERROR_MODEL) and (error := error_of_model(model, raw_key, request_id)):
         raise error
-    kind = check_key(raw_key.encode("utf-8", "surrogateescape"))
+    kind = _kind_for(request, raw_key.encode("utf-8", "surrogateescape"))
     if kind is None or (kind is KeyKind.SOONREVOKED and _is_revoked_by_now(request, raw_key)):
         raise incorrect_key(mask_key(raw_key))
     if error := error_of_key(kind, raw_key, request_id):
         raise error
+
+
+def _kind_for(request: web.Request, raw: bytes) -> KeyKind | None:
+    """Return the kind of *raw*, None for no key; admin keys and others serve for different things.
+
+    Raises:
+        ApiError: It is a key of the other sort.
+    """
+    kind, admin_kind = check_key(raw), check_admin_key(raw)
+    if request.path.startswith(_ORGANIZATION):
+        if kind is not None:
+            raise missing_scopes("api.usage.read")
+        return admin_kind
+    if admin_kind is not None:
+        raise missing_scopes()
+    return kind
 
 
 def sent_key(request: web.Request) -> str:

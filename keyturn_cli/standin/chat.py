@@ -15,6 +15,7 @@ from keyturn_cli.standin.manner import Manner
 from keyturn_cli.standin.request_body import RequestBody
 from keyturn_cli.standin.stored_chats import keep_chat
 from keyturn_cli.standin.stream_events import broken_off, obfuscation
+from keyturn_cli.standin.usage_counts import count_served
 
 _ARGUMENTS: Final = "{}"
 _DONE: Final = b"data: [DONE]\n\n"
@@ -33,6 +34,7 @@ async def create_chat_completion(request: web.Request) -> web.StreamResponse:
         "system_fingerprint": "fp_standin",
     }
     manner = Manner.of_model(chat.model)
+    count_served(request, "completions", chat.prompt_tokens, chat.completion_tokens)
     if chat.streams:
         events = _events(head, chat)
         if manner.echoes_key:

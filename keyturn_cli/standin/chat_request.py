@@ -76,13 +76,17 @@ class ChatRequest:
             return "tool_calls"
         return "length" if self.is_cut_short else "stop"
 
+    @property
+    def completion_tokens(self) -> int:
+        """Tokens of all choices together."""
+        return self.choices * (_TOOL_CALL_TOKENS if self.tool else len(self.reply))
+
     def usage(self) -> dict[str, object]:
         """Return OpenAI's usage object."""
-        completion_tokens = self.choices * (_TOOL_CALL_TOKENS if self.tool else len(self.reply))
         return {
             "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": completion_tokens,
-            "total_tokens": self.prompt_tokens + completion_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.prompt_tokens + self.completion_tokens,
             "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
             "completion_tokens_details": {
                 "reasoning_tokens": 0,

@@ -13,6 +13,7 @@ from keyturn_cli.standin.chat_request import reply_text
 from keyturn_cli.standin.manner import Manner
 from keyturn_cli.standin.request_body import RequestBody
 from keyturn_cli.standin.tokens import count_tokens, tokenize
+from keyturn_cli.standin.usage_counts import count_served
 
 _DONE: Final = b"data: [DONE]\n\n"
 
@@ -37,6 +38,7 @@ async def create_completion(request: web.Request) -> web.StreamResponse:
         "completion_tokens": len(tokens),
         "total_tokens": count_tokens(prompt) + len(tokens),
     }
+    count_served(request, "completions", count_tokens(prompt), len(tokens))
     if not streams:
         payload = {**head, "choices": [_choice("".join(tokens), "stop")], "usage": usage}
         return await send_json(request, payload, manner)

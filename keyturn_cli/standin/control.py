@@ -6,6 +6,8 @@ neither recorded nor counted.
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import UTC, date
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Final
@@ -13,10 +15,13 @@ from typing import Final
 from aiohttp import web
 
 from keyturn_cli.standin.answer import json_response
+from keyturn_cli.standin.app_state import CLOCK
 from keyturn_cli.standin.errors import ApiError, invalid_parameter
 from keyturn_cli.standin.progress import PACE, PROGRESS
+from keyturn_cli.standin.usage_counts import KINDS, USAGE, Served
 
 CONTROL_PREFIX: Final = "/standin/"
+_FIGURES: Final = ("requests", "input_tokens", "output_tokens")
 _MAX_RELEASED: Final = 100_000  # by one request
 
 
@@ -36,6 +41,19 @@ async def release_events(request: web.Request) -> web.StreamResponse:
     return json_response({"released": int(raw)})
 
 
+async def add_usage(request: web.Request) -> web.StreamResponse:
+    """Count use of a key that nobody sent, as the query says: somebody else's."""
+    _refuse_unless_local(request)
+    kind, key_id = request.query.get("kind", KINDS[0]), request.query.get("api_key_id", "")
+    day = request.query.get("date", request.app[CLOCK].now().astimezone(UTC).date().isoformat())
+    figures = [request.query.get(name, "0") for name in _FIGURES]
+    if kind not in KINDS or not key_id or not all(figure.isdecimal() for figure in figures):
+        raise invalid_parameter("Name 'kind', 'api_key_id' and figures.", "kind")
+    served = Served(*map(int, figures))
+    request.app[USAGE].add(kind, date.fromisoformat(day), key_id, served)
+    return json_response({"kind": kind, "date": day, **asdict(served)})
+
+
 async def reset(request: web.Request) -> web.StreamResponse:
     """Count from zero again, and forget releases that no stream waited for."""
     _refuse_unless_local(request)
@@ -53,4 +71,5 @@ ROUTES: Final = (
     web.get("/standin/progress", get_progress),
     web.post("/standin/release", release_events),
     web.post("/standin/reset", reset),
+    web.post("/standin/usage", add_usage),
 )

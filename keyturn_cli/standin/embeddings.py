@@ -17,6 +17,7 @@ from keyturn_cli.standin.errors import invalid_parameter
 from keyturn_cli.standin.manner import Manner
 from keyturn_cli.standin.request_body import RequestBody, wrong_type
 from keyturn_cli.standin.tokens import count_tokens
+from keyturn_cli.standin.usage_counts import count_served
 
 _DEFAULT_DIMENSIONS: Final = 8
 _MAX_DIMENSIONS: Final = 3072  # Of OpenAI's largest embedding model.
@@ -31,6 +32,7 @@ async def create_embeddings(request: web.Request) -> web.StreamResponse:
     dimensions = body.count("dimensions", _MAX_DIMENSIONS) or _DEFAULT_DIMENSIONS
     is_base64 = _read_is_base64(body)
     tokens = sum(count for _, count in inputs)
+    count_served(request, "embeddings", tokens)
     data = [
         {"object": "embedding", "index": index, "embedding": _encode(vector, is_base64=is_base64)}
         for index, vector in enumerate(_unit_vector(text, dimensions) for text, _ in inputs)

@@ -128,11 +128,11 @@ def overloaded(request_id: str) -> ApiError:
     )
 
 
-def missing_scopes() -> ApiError:
-    """Return the error of a restricted key."""
+def missing_scopes(scope: str = "model.request") -> ApiError:
+    """Return the error of a key without the *scope* that the request needs."""
     return ApiError(
         HTTPStatus.FORBIDDEN,
-        "You have insufficient permissions for this operation. Missing scopes: model.request. "
+        f"You have insufficient permissions for this operation. Missing scopes: {scope}. "
         "Check that you have the correct role in your organization (Reader, Writer, Owner) and "
         "project (Member, Owner), and if you're using a restricted API key, that it has the "
         "necessary scopes.",

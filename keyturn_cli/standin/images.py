@@ -14,6 +14,7 @@ from keyturn_cli.standin.manner import Manner
 from keyturn_cli.standin.received_body import BODY
 from keyturn_cli.standin.request_body import RequestBody
 from keyturn_cli.standin.tokens import count_tokens
+from keyturn_cli.standin.usage_counts import count_served
 
 _DEFAULT_MODEL: Final = "gpt-image-1"
 _MAX_IMAGES: Final = 10
@@ -87,6 +88,7 @@ async def vary_image(request: web.Request) -> web.StreamResponse:
 async def _answer(request: web.Request, order: _Order) -> web.StreamResponse:
     created = unix_time(request)
     manner = Manner.of_model(order.model)
+    count_served(request, "images")
     if order.streams:
         return await send_events(request, _events(order, created), manner)
     image = {"url": "https://images.invalid/1.png"} if order.as_url else {"b64_json": _PNG}

@@ -9,6 +9,7 @@ from aiohttp import web
 from keyturn_cli.standin.answer import new_id, send_json
 from keyturn_cli.standin.manner import Manner
 from keyturn_cli.standin.request_body import RequestBody, wrong_type
+from keyturn_cli.standin.usage_counts import count_served
 
 _TEXT_ONLY_CATEGORIES: Final = (
     "harassment",
@@ -39,6 +40,7 @@ async def create_moderation(request: web.Request) -> web.StreamResponse:
         raise wrong_type("input", "one of a string or array", value)
     has_parts = isinstance(value, list) and any(isinstance(part, dict) for part in value)
     results = 1 if isinstance(value, str) or has_parts else len(value)
+    count_served(request, "moderations")
     payload: dict[str, object] = {
         "id": new_id("modr-"),
         "model": model,

@@ -18,6 +18,7 @@ from keyturn_cli.standin.request_body import RequestBody, content_text, wrong_ty
 from keyturn_cli.standin.store import STORE, page_response
 from keyturn_cli.standin.stream_events import broken_off, obfuscation
 from keyturn_cli.standin.tokens import count_tokens, tokenize
+from keyturn_cli.standin.usage_counts import count_served
 
 _KIND: Final = "response"
 _INPUT_KIND: Final = "input of a response"
@@ -76,6 +77,7 @@ async def create_response(request: web.Request) -> web.StreamResponse:
         is_kept=body.optional("store") is not False,
         is_padded=body.mapping("stream_options").get("include_obfuscation") is True,
     )
+    count_served(request, "completions", input_tokens, len(reply.sent_tokens))
     if reply.is_kept:
         request.app[STORE].put(_KIND, _finished(reply))
         request.app[STORE].put(_INPUT_KIND, {"id": reply.response_id, "text": question})

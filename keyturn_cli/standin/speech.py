@@ -12,6 +12,7 @@ from keyturn_cli.standin.answer import event, send_events, write
 from keyturn_cli.standin.manner import Manner
 from keyturn_cli.standin.request_body import RequestBody
 from keyturn_cli.standin.tokens import count_tokens, tokenize
+from keyturn_cli.standin.usage_counts import count_served
 
 _BYTES_PER_TOKEN: Final = 4096
 _CONTENT_TYPES: Final = {
@@ -30,6 +31,7 @@ async def create_speech(request: web.Request) -> web.StreamResponse:
     model = body.model()
     words = tokenize(body.text("input"))
     body.required("voice")
+    count_served(request, "audio_speeches")
     pieces = [speech_of(word) for word in words]
     if body.optional("stream_format") == "sse":
         tokens = {"input_tokens": count_tokens(body.text("input")), "output_tokens": len(words)}

@@ -15,6 +15,7 @@ from keyturn_cli.standin.manner import Manner
 from keyturn_cli.standin.received_body import BODY
 from keyturn_cli.standin.request_body import UNKNOWN_MODEL_PREFIX
 from keyturn_cli.standin.tokens import count_tokens, tokenize
+from keyturn_cli.standin.usage_counts import count_served
 
 _BYTES_PER_SECOND: Final = 16_000  # of sound, whatever its format
 _TOKENS_PER_SECOND: Final = 10
@@ -32,6 +33,7 @@ async def create_transcription(request: web.Request) -> web.StreamResponse:
     model = _model(form)
     streams = form.text("stream") == "true"
     text, seconds = _hear(form)
+    count_served(request, "audio_transcriptions")
     usage = _usage(model, form, text, seconds)
     if streams and usage["type"] == "tokens":
         manner = Manner.of_model(model)
@@ -44,6 +46,7 @@ async def create_translation(request: web.Request) -> web.StreamResponse:
     """Answer with the English text of a sound file; OpenAI states no usage here."""
     form = request[BODY].required_form("file")
     text, seconds = _hear(form)
+    count_served(request, "audio_transcriptions")
     return await _answer(request, form, {"text": text}, seconds)
 
 

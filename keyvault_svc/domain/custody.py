@@ -53,7 +53,7 @@ class KeyCustody:
         self._policy = policy
         self._clock = clock
 
-    async def create(
+    async def create(  # noqa: PLR0913 - one parameter per field that an owner fills in
         self,
         person: Person,
         name: KeyName,
@@ -63,6 +63,7 @@ class KeyCustody:
         expire_time: datetime | None = None,
         assurance: KeyAssurance = KeyAssurance.STANDARD,
         base_url: str = "",
+        openai_key_id: str = "",
     ) -> KeyRecord:
         """Take a new key into custody, and have it verified.
 
@@ -98,7 +99,8 @@ class KeyCustody:
             expire_time=expire_time,
             assurance=assurance,
             base_url=base_url,
-        )
+        ).identified(openai_key_id)
+        await self._records.enlist(record, tags)
         try:
             record = await self._store.write(record, tags)  # (3)
         except KeyChangedMeanwhileError:
@@ -106,6 +108,7 @@ class KeyCustody:
         else:
             # Whoever met the entry before the record was there may have dropped it.
             await self._verifying.ensure_queued(name, tags)
+            await self._records.enlist(record, tags)
             return record
         await self._duplicates.release(sealed.fingerprint, name, tags)
         raise KeyExistsError
@@ -140,6 +143,7 @@ class KeyCustody:
         request_id: str,
         *,
         overlap: timedelta | None = None,
+        openai_key_id: str = "",
     ) -> KeyRecord:
         """Bring a new plaintext, which serves once it is verified; see `KeyRecord.rotating`.
 
@@ -162,8 +166,9 @@ class KeyCustody:
         def rotated(record: KeyRecord) -> KeyRecord:
             newest = record.incoming or record.current
             if newest.holds(sealed.fingerprint):
-                return record  # a repeated call; it is only verified again
-            return record.rotating(sealed, self._clock.now(), chosen)
+                # A repeated call: it is only verified again.
+                return record.identified(openai_key_id) if openai_key_id else record
+            return record.rotating(sealed, self._clock.now(), chosen, openai_key_id)
 
         record = await self._records.change(name, tags, rotated)
         await self._verifying.queue(name, tags)

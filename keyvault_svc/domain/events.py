@@ -30,6 +30,7 @@ class EventType(StrEnum):
     ANOMALY = "anomaly"
     GRANT_CHANGED = "grant_changed"
     SUSPENDED = "suspended"
+    USED_ELSEWHERE = "used_elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,15 @@ WORDING: Final[Mapping[EventType, Wording]] = MappingProxyType(
             "resume it. Ask them for the reason; the key itself is kept.",
             facts=("what",),
             occasion=("what",),
+            is_urgent=True,
+        ),
+        EventType.USED_ELSEWHERE: Wording(
+            "A key is used beside Keyturn",
+            "On {date} OpenAI counted {openai} for {key}, of which {keyturn} went through Keyturn: "
+            "somebody has a copy of the key and uses it elsewhere. If that is not you, rotate "
+            "{key}, and delete the old key at OpenAI.",
+            facts=("date", "openai", "keyturn"),
+            occasion=("date",),
             is_urgent=True,
         ),
     }

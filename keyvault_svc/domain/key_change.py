@@ -20,6 +20,7 @@ class KeyChange:
         expire_time: The new expiry; None for never. Taken where `sets_expire_time`.
         sets_expire_time: Whether to change the expiry.
         base_url: Where at OpenAI the key is used from now on.
+        openai_key_id: The id at OpenAI of the newest version; empty for not told.
         limits: Makes the new limits of those that the key has.
     """
 
@@ -28,6 +29,7 @@ class KeyChange:
     assurance: KeyAssurance | None = None
     base_url: str | None = None
     limits: Callable[[Limits], Limits] | None = None
+    openai_key_id: str | None = None
 
     def check(self, policy: KeyPolicy, now: datetime) -> None:
         """Refuse what no key may be given.
@@ -52,4 +54,6 @@ class KeyChange:
             record = record.moved(self.base_url)
         if self.assurance is not None:
             record = record.handed_over(self.assurance)
+        if self.openai_key_id is not None:
+            record = record.identified(self.openai_key_id)
         return record if self.limits is None else record.limited(self.limits(record.limits))

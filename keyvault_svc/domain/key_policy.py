@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from keyvault_svc.domain.names import KeyName
 from svc_runtime.service_error import InvalidFieldError
 
 MAX_OVERLAP: Final = timedelta(days=30)
@@ -23,6 +24,7 @@ class KeyPolicy:
         are_shared_keys_refused: Whether a plaintext that another owner has in custody is refused.
             Otherwise it is taken, and security is told.
         base_urls: Where at OpenAI keys may be used, beside the default.
+        admin_key: The key that asks OpenAI for usage and serves no app; None for none.
     """
 
     rotate_after: timedelta | None = timedelta(days=90)
@@ -30,6 +32,7 @@ class KeyPolicy:
     overlap: timedelta = timedelta(days=1)
     are_shared_keys_refused: bool = False
     base_urls: frozenset[str] = frozenset()
+    admin_key: KeyName | None = None
 
     def must_allow(self, base_url: str, field: str) -> None:
         """Return if keys may be used at *base_url*; empty is the default, which they may.

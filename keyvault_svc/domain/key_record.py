@@ -97,6 +97,11 @@ class KeyRecord:
         """Fingerprints of all plaintexts that the record holds."""
         return frozenset(v.sealed.fingerprint for v in self.versions if v.sealed is not None)
 
+    @property
+    def is_reconcilable(self) -> bool:
+        """Whether the id at OpenAI of some version is known."""
+        return any(version.openai_key_id for version in self.versions)
+
     def ends_at(self, policy: KeyPolicy) -> datetime | None:
         """Return when the key stops serving by itself; None for never."""
         by_age = None if policy.max_age is None else self.current.create_time + policy.max_age
@@ -116,17 +121,20 @@ class KeyRecord:
 
     # Rotation and verification
 
-    def rotating(self, sealed: SealedKey, now: datetime, overlap: timedelta) -> KeyRecord:
+    def rotating(
+        self, sealed: SealedKey, now: datetime, overlap: timedelta, openai_key_id: str = ""
+    ) -> KeyRecord:
         """Return the record with a plaintext that serves once it is verified.
 
-        It takes the place of an incoming one.
+        It takes the place of an incoming one. Its id at OpenAI is its own: that of the one before
+        does not go over.
 
         Raises:
             KeyStateConflictError: The key is being deleted.
         """
         self._must_live()
         number = self.last_number + 1
-        version = KeyVersion.arriving(number, sealed, now, overlap)
+        version = KeyVersion.arriving(number, sealed, now, overlap, openai_key_id)
         return replace(self, incoming=version, last_number=number)
 
     @property
@@ -276,6 +284,17 @@ class KeyRecord:
         current = replace(current, verification=None)
         return replace(self, base_url=base_url, current=current, retiring=retiring)
 
+    def identified(self, openai_key_id: str) -> KeyRecord:
+        """Return the record with another id at OpenAI of its newest version; empty for none.
+
+        Raises:
+            KeyStateConflictError: The key is being deleted.
+        """
+        self._must_live()
+        if self.incoming is not None:
+            return replace(self, incoming=replace(self.incoming, openai_key_id=openai_key_id))
+        return replace(self, current=replace(self.current, openai_key_id=openai_key_id))
+
     def limited(self, limits: Limits) -> KeyRecord:
         """Return the record with other limits.
 
@@ -288,6 +307,7 @@ class KeyRecord:
     def deleted(self, now: datetime) -> KeyRecord:
         """Return the record without any plaintext or grant: what is left says it shall go."""
         current = replace(self.current.after(KeyEvent.DELETED), sealed=None, destroy_time=now)
+        current = replace(current, openai_key_id="")
         return replace(self, current=current, incoming=None, retiring=None, grants=())
 
     def _must_live(self) -> None:

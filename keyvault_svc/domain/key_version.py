@@ -64,6 +64,7 @@ class KeyVersion:
         verification: What its last verification found; None before the first has ended.
         overlap: How long the version that this one replaces is kept.
         destroy_time: When it is to be destroyed; None for not by itself.
+        openai_key_id: Its id at OpenAI, as the owner told it; empty for not told.
     """
 
     number: int
@@ -73,13 +74,21 @@ class KeyVersion:
     verification: Verification | None = None
     overlap: timedelta = timedelta()
     destroy_time: datetime | None = None
+    openai_key_id: str = ""
 
     @classmethod
     def arriving(
-        cls, number: int, sealed: SealedKey, now: datetime, overlap: timedelta = timedelta()
+        cls,
+        number: int,
+        sealed: SealedKey,
+        now: datetime,
+        overlap: timedelta = timedelta(),
+        openai_key_id: str = "",
     ) -> Self:
         """Return a version that has just gone in, and waits for its verification."""
-        return cls(number, sealed, KeyState.PENDING, now, None, overlap)
+        return cls(
+            number, sealed, KeyState.PENDING, now, None, overlap, openai_key_id=openai_key_id
+        )
 
     def after(self, event: KeyEvent) -> KeyVersion:
         """Return the version after *event*.

@@ -195,9 +195,7 @@ def decide(
     if not held:
         raise NotGrantedError
     controls.must_allow(record.name, request.app)
-    refusal = _REFUSAL.get(record.state)
-    if refusal is not None:
-        raise refusal
+    must_serve(record)
     grant = _active_grant(held, now)
     if (needs_app_proof or grant.terms.needs_app_proof) and not proofs.is_app_proven:
         raise AppProofRequiredError
@@ -205,6 +203,17 @@ def decide(
     if grant.terms.needs_owner_presence and not _is_present(record.name.owner, proofs.person):
         raise OwnerNotPresentError
     return grant
+
+
+def must_serve(record: KeyRecord) -> None:
+    """Return if the key of *record* serves, as it stands now.
+
+    Raises:
+        ServiceError: It does not; which one says why.
+    """
+    refusal = _REFUSAL.get(record.state)
+    if refusal is not None:
+        raise refusal
 
 
 def _must_cover(terms: GrantTerms, around: GrantTerms, request: LeaseRequest) -> None:

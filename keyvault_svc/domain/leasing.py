@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from dataclasses import dataclass, field, replace
 
+from keyvault_svc.domain.anomalies.watch import RefusalWatch
 from keyvault_svc.domain.ceilings import Ceilings
 from keyvault_svc.domain.controls import Controls
 from keyvault_svc.domain.controls_store import ControlsStore
@@ -15,11 +15,14 @@ from keyvault_svc.domain.handoff import Handoff
 from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.lease import Lease, LeaseRequest, Proofs, decide
 from keyvault_svc.domain.lease_accounts import LeaseAccounts, Reserved
+from keyvault_svc.domain.lease_id import new_lease_id
 from keyvault_svc.domain.lease_proofs import LeaseProver
 from keyvault_svc.domain.limits import Limits
+from keyvault_svc.domain.names import KeyName
 from keyvault_svc.domain.ports import AuditTags
 from keyvault_svc.domain.records import Records
 from svc_runtime.clock import Clock
+from svc_runtime.service_error import ServiceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +33,19 @@ class LeasePolicy:
         ceilings: What no grant may go beyond.
         owner_limits: Limits of each owner for whom operators set no other.
         needs_app_proof: Whether every request needs the app's own token.
+        admin_key: The key that asks OpenAI for usage, which serves no app; None for none.
     """
 
     ceilings: Ceilings = field(default_factory=Ceilings)
     owner_limits: Limits = field(default_factory=Limits)
     needs_app_proof: bool = False
+    admin_key: KeyName | None = None
 
 
 class KeyLeasing:
     """Leases of keys to gateways."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one parameter for each thing that a lease touches
         self,
         records: Records,
         controls: ControlsStore,
@@ -49,6 +54,8 @@ class KeyLeasing:
         prover: LeaseProver,
         policy: LeasePolicy,
         clock: Clock,
+        *,
+        watch: RefusalWatch,
     ) -> None:
         self._records = records
         self._controls = controls
@@ -57,6 +64,7 @@ class KeyLeasing:
         self._prover = prover
         self._policy = policy
         self._clock = clock
+        self._watch = watch
         self._releases: set[asyncio.Task[None]] = set()
 
     async def acquire(self, request: LeaseRequest) -> Lease:
@@ -75,13 +83,16 @@ class KeyLeasing:
             ServiceError: Whatever `lease.decide`, `LeaseAccounts.reserve` and the stores raise.
         """
         proofs = await self._prover.prove(request)  # (1)
-        lease_id = secrets.token_hex(16)
+        lease_id = new_lease_id(self._clock.now())
         record, grant, owner_limits = await self._granted(request, lease_id, proofs)  # (2), (3)
         member = proofs.person.name if proofs.person else ""
         try:
             reserved = await self._accounts.reserve(  # (4)
                 lease_id, record, grant, owner_limits, request, member
             )
+        except ServiceError as error:
+            self._watch.refused(record, request.app, error)
+            raise
         except asyncio.CancelledError:  # the store may have reserved nevertheless
             self._release_later(record, lease_id)
             raise
@@ -114,6 +125,8 @@ class KeyLeasing:
 
         Both reads carry *lease_id*, so that Vault's audit log ties them to it.
         """
+        if request.key == self._policy.admin_key:
+            raise NotGrantedError
         tags = _tags(request, lease_id)
         record, controls = await asyncio.gather(
             self._records.find(request.key, tags), self._controls.read(tags)
@@ -126,15 +139,19 @@ class KeyLeasing:
     def _decide(
         self, record: KeyRecord, controls: Controls, request: LeaseRequest, proofs: Proofs
     ) -> Grant:
-        return decide(
-            record,
-            request,
-            self._clock.now(),
-            proofs=proofs,
-            controls=controls,
-            ceilings=self._policy.ceilings,
-            needs_app_proof=self._policy.needs_app_proof,
-        )
+        try:
+            return decide(
+                record,
+                request,
+                self._clock.now(),
+                proofs=proofs,
+                controls=controls,
+                ceilings=self._policy.ceilings,
+                needs_app_proof=self._policy.needs_app_proof,
+            )
+        except ServiceError as error:
+            self._watch.refused(record, request.app, error)
+            raise
 
     async def _lease(
         self, record: KeyRecord, grant: Grant, tags: AuditTags, reserved: Reserved

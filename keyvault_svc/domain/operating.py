@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from keyvault_svc.domain.controls import Controls, Subject, Suspension
+from keyvault_svc.domain.controls import MAX_SUSPENSIONS, Controls, Subject, Suspension
 from keyvault_svc.domain.controls_store import ControlsStore
-from keyvault_svc.domain.errors import KeyChangedMeanwhileError
+from keyvault_svc.domain.errors import KeyChangedMeanwhileError, TooManySuspensionsError
 from keyvault_svc.domain.events import Event, EventType, Notifier
 from keyvault_svc.domain.limits import Limits
 from keyvault_svc.domain.names import KeyName, OwnerName
@@ -18,6 +18,10 @@ from svc_runtime.clock import Clock
 
 # Operators are few; more rounds than this mean that something loops.
 _MAX_WRITE_ATTEMPTS: Final = 8
+BY_ANOMALIES: Final = "anomalies"
+"""Who made a suspension that unusual use brought about."""
+MAX_BY_ANOMALIES: Final = MAX_SUSPENSIONS // 2
+"""Whoever has many keys could bring about many, and operators need room for their own."""
 
 
 class OperatingLog(Protocol):
@@ -66,13 +70,18 @@ class Operating:
         """
         person.must(Action.SUSPEND)
         suspension = Suspension(subject, reason, person.name, self._clock.now())
-        before, after = await self._change(
-            request_id, lambda controls: controls.with_suspension(suspension)
-        )
-        if subject not in before.suspensions:
-            self._log.suspended(suspension)
-            self._tell_owner(suspension)
-        return after.suspensions[subject]
+        return await self._suspend(suspension, request_id)
+
+    async def suspend_unusual(self, key: KeyName, reason: str, request_id: str) -> Suspension:
+        """Stop *key* because of how it is used; no person asks for it. Otherwise as `suspend`.
+
+        Raises:
+            TooManySuspensionsError: There are too many, or `MAX_BY_ANOMALIES` of this kind.
+            KeyChangedMeanwhileError: Other writers did not let this one through.
+            VaultUnavailableError: Vault cannot answer.
+        """
+        suspension = Suspension(Subject(key), reason, BY_ANOMALIES, self._clock.now())
+        return await self._suspend(suspension, request_id, most_of_creator=MAX_BY_ANOMALIES)
 
     async def resume(self, person: Person, subject: Subject, request_id: str) -> bool:
         """Let *subject* go on, unless a wider stop holds; return whether it was stopped.
@@ -144,6 +153,23 @@ class Operating:
         if gone.owner_limits:
             self._log.owner_limits_set(owner, None, person.name)
         return gone
+
+    async def _suspend(
+        self, suspension: Suspension, request_id: str, *, most_of_creator: int = MAX_SUSPENSIONS
+    ) -> Suspension:
+        subject = suspension.subject
+
+        def suspended(controls: Controls) -> Controls:
+            made = [s for s in controls.suspensions.values() if s.creator == suspension.creator]
+            if subject not in controls.suspensions and len(made) >= most_of_creator:
+                raise TooManySuspensionsError
+            return controls.with_suspension(suspension)
+
+        before, after = await self._change(request_id, suspended)
+        if subject not in before.suspensions:
+            self._log.suspended(suspension)
+            self._tell_owner(suspension)
+        return after.suspensions[subject]
 
     def _tell_owner(self, suspension: Suspension) -> None:
         match suspension.subject.stopped:

@@ -79,11 +79,14 @@ class PriceList:
 
         A fine-tuned model is looked up as `ft:` and its base.
         """
+        name = self.name_of(model)
+        return self.models[name] if name else None
+
+    def name_of(self, model: str) -> str:
+        """Return the name that *model* has in this list; empty if it has none."""
         if fine_tuned := _FINE_TUNED.fullmatch(model):
             model = fine_tuned[1]
         if model in self.models:
-            return self.models[model]
-        base = max((n for n in self.models if model.startswith(n)), key=len, default=None)
-        if base is None or not _SNAPSHOT.fullmatch(model.removeprefix(base)):
-            return None
-        return self.models[base]
+            return model
+        base = max((n for n in self.models if model.startswith(n)), key=len, default="")
+        return base if _SNAPSHOT.fullmatch(model.removeprefix(base)) and base else ""

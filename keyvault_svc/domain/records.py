@@ -25,6 +25,7 @@ from keyvault_svc.domain.ports import (
     RetirementQueue,
     VerificationQueue,
 )
+from keyvault_svc.domain.reconciled_keys import ReconciledKeys
 from svc_runtime.clock import Clock
 from svc_runtime.vault.errors import VaultUnavailableError
 
@@ -48,6 +49,7 @@ class Records:
         duplicates: Duplicates,
         retirements: RetirementQueue,
         verifications: VerificationQueue,
+        reconciled: ReconciledKeys,
         policy: KeyPolicy,
         clock: Clock,
     ) -> None:
@@ -55,6 +57,7 @@ class Records:
         self._duplicates = duplicates
         self._retirements = retirements
         self._verifications = verifications
+        self._reconciled = reconciled
         self._policy = policy
         self._clock = clock
 
@@ -97,6 +100,9 @@ class Records:
             except KeyChangedMeanwhileError:
                 continue
             await self._destroy(before, written, tags)
+            if not before.is_reconcilable:
+                # Whoever met the entry before the record was there may have dropped it.
+                await self.enlist(written, tags)
             return written
         raise KeyChangedMeanwhileError
 
@@ -105,7 +111,7 @@ class Records:
 
         1. Leave a record that holds nothing, so that nobody is served or writes from now on.
         2. Destroy every version.
-        3. Forget the verification that may wait for it: it names the key.
+        3. Forget the verification that may wait for it, and that it is reconciled: both name it.
 
         Returns:
             How many stored versions were destroyed.
@@ -119,7 +125,17 @@ class Records:
             await self.change(name, tags, lambda record: record.deleted(self._clock.now()))  # (1)
         count = await self._store.delete(name, tags)  # (2)
         await self._verifications.remove(name, tags)  # (3)
+        await self._reconciled.remove(name, tags)
         return count
+
+    async def enlist(self, record: KeyRecord, tags: AuditTags) -> None:
+        """Note that *record* can be reconciled, if it can, before it is stored. Idempotent.
+
+        Noted first, so that no key is left out by a call that breaks off; who looks for one that
+        was not stored, or cannot be reconciled any more, forgets it.
+        """
+        if record.is_reconcilable:
+            await self._reconciled.add(record.name, tags)
 
     async def tidy(self, name: KeyName, tags: AuditTags) -> bool:
         """Destroy what has to be gone by now, and finish what broke off. Idempotent.
@@ -175,6 +191,8 @@ class Records:
         is_new_to_verify = after.awaits_verification and not before.awaits_verification
         if is_new_to_verify or before.ciphertexts - after.ciphertexts:
             await self._retirements.add(after.name, self._clock.now() + _FINISH_AFTER, tags)
+        if not before.is_reconcilable:
+            await self.enlist(after, tags)
 
     async def _destroy(self, before: KeyRecord, after: KeyRecord, tags: AuditTags) -> None:
         if before.ciphertexts - after.ciphertexts:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import secrets
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -24,6 +23,7 @@ from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.key_version import KeyVersion, Verification, VerificationOutcome
 from keyvault_svc.domain.lease import Lease
+from keyvault_svc.domain.lease_id import new_lease_id
 from keyvault_svc.domain.names import KeyName
 from keyvault_svc.domain.ports import AuditTags, QueuedVerification, VerificationQueue
 from keyvault_svc.domain.records import Records
@@ -139,7 +139,8 @@ class KeyVerifying:
         2. Store the claim, by check-and-set: one gateway gets it.
         3. Hand the sealed key over.
         """
-        tags = AuditTags(request_id, str(entry.key), secrets.token_hex(16), str(gateway))
+        lease_id = new_lease_id(self._clock.now())
+        tags = AuditTags(request_id, str(entry.key), lease_id, str(gateway))
         about = AuditTags(
             request_id, str(entry.key)
         )  # a lease has one read, and no other step here

@@ -22,6 +22,7 @@ from keyvault_svc.domain.limits import LimitRef, LimitScope, Standing
 from keyvault_svc.domain.names import OwnerName
 from keyvault_svc.limits import file_counting, file_traces
 from keyvault_svc.limits.counters import to_us
+from keyvault_svc.limits.file_baselines import FileBaselineStore
 from keyvault_svc.limits.group_commit import GroupCommit
 from keyvault_svc.limits.limit_file import TABLES, open_limit_file
 
@@ -95,6 +96,10 @@ class FileLimitStore:
         while removed := await self._commits.run(part):
             total += removed
         return total
+
+    def baselines(self) -> FileBaselineStore:
+        """Return the baselines in the same file; they are closed with it."""
+        return FileBaselineStore(self._commits)
 
     async def ping(self) -> None:
         """See `LimitStore.ping`."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 _APPLICATION_ID: Final = 0x4B65_7974  # "Keyt": tells the file from other SQLite databases
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE lease (
   owner TEXT, lease_id TEXT, forget_us INTEGER NOT NULL, open TEXT, note TEXT NOT NULL,
@@ -42,7 +43,15 @@ CREATE TABLE subject (
   PRIMARY KEY (owner, subject)
 );
 """
-TABLES: Final = ("lease", "call", "counter", "usage", "usage_day", "network", "subject")
+_SINCE_VERSION_2: Final = """
+CREATE TABLE baseline (
+  owner TEXT, grant_id TEXT, word TEXT, forget_us INTEGER NOT NULL, value INTEGER NOT NULL,
+  PRIMARY KEY (owner, grant_id, word)
+);
+"""
+_FIRST_TABLES: Final = ("lease", "call", "counter", "usage", "usage_day", "network", "subject")
+_TABLES_SINCE_VERSION_2: Final = ("baseline",)
+TABLES: Final = (*_FIRST_TABLES, *_TABLES_SINCE_VERSION_2)
 
 _IN_MEMORY: Final = ":memory:"
 _DAMAGED: Final = (
@@ -105,9 +114,12 @@ def _prepare(connection: sqlite3.Connection) -> None:
     (version,) = execute("PRAGMA user_version").fetchone()
     (tables,) = execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if (application_id, version, tables) == (0, 0, 0):
-        _create_tables(connection)
+        _create_tables(connection, _SCHEMA, _FIRST_TABLES)
+        version = 1
     elif application_id != _APPLICATION_ID:
         raise LimitFileError(_DAMAGED)
+    if version == 1:
+        _create_tables(connection, _SINCE_VERSION_2, _TABLES_SINCE_VERSION_2)
     elif version != _SCHEMA_VERSION:
         raise LimitFileError(
             f"is of version {version}, and this release knows {_SCHEMA_VERSION}. "
@@ -118,10 +130,10 @@ def _prepare(connection: sqlite3.Connection) -> None:
         raise LimitFileError(_DAMAGED)
 
 
-def _create_tables(connection: sqlite3.Connection) -> None:
-    for statement in _SCHEMA.split(";\n"):
+def _create_tables(connection: sqlite3.Connection, schema: str, tables: Sequence[str]) -> None:
+    for statement in schema.split(";\n"):
         connection.execute(statement)
-    for table in TABLES:
+    for table in tables:
         connection.execute(f"CREATE INDEX {table}_forget ON {table} (forget_us)")
     connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")

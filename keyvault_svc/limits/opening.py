@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from keyvault_svc.domain.limit_store import LimitStore
 from keyvault_svc.limit_settings import LimitsSettings, RedisSettings
 from keyvault_svc.limits.file_store import FileLimitStore
 from keyvault_svc.limits.limit_file import LimitFileError
@@ -11,7 +10,7 @@ from keyvault_svc.limits.redis_store import RedisLimitStore
 from svc_runtime.settings_models import SettingsError
 
 
-def open_store(settings: LimitsSettings) -> LimitStore:
+def open_store(settings: LimitsSettings) -> FileLimitStore | RedisLimitStore:
     """Return the store that *settings* name.
 
     Raises:

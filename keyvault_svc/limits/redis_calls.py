@@ -101,6 +101,10 @@ class Keys:
         """Networks that a grant was used from."""
         return f"{self._prefix}networks:{clipped(grant_id)}"
 
+    def baseline(self, grant_id: str) -> str:
+        """Figures of a grant's baseline."""
+        return f"{self._prefix}baseline:{clipped(grant_id)}"
+
     def subject(self, subject: str) -> str:
         """One subject that was counted."""
         return f"{self._prefix}subject:{subject_digest(subject)}"

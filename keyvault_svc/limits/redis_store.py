@@ -31,6 +31,7 @@ from keyvault_svc.domain.limit_store import (
 from keyvault_svc.domain.limits import LimitRef, Standing
 from keyvault_svc.domain.names import OwnerName
 from keyvault_svc.limits.counters import Counter, OpenLease, to_us
+from keyvault_svc.limits.redis_baselines import RedisBaselineStore
 from keyvault_svc.limits.redis_calls import (
     RESERVE,
     SETTLE,
@@ -126,6 +127,10 @@ class RedisLimitStore:
                 total += int(await self._run(self._ask, "UNLINK", *removed))
                 await self._run(self._ask, "ZREM", names.index, *removed)
         return total
+
+    def baselines(self) -> RedisBaselineStore:
+        """Return the baselines on the same server, over connections of their own."""
+        return RedisBaselineStore(self._connection)
 
     async def ping(self) -> None:
         """See `LimitStore.ping`."""

@@ -12,9 +12,11 @@ from typing import Final
 import structlog
 
 from keyvault_svc.domain.events import Event
+from keyvault_svc.metrics import NOTIFICATIONS_DROPPED
 from keyvault_svc.notifications.channel import Attempt, Channel, Verdict
 from keyvault_svc.notifications.delivery_queue import Delivery, DeliveryQueue
 from keyvault_svc.notifications.retry_schedule import RetrySchedule
+from svc_runtime.call_context import bind_request_id, bound_request_id
 from svc_runtime.clock import Clock
 
 _log = structlog.get_logger()
@@ -60,10 +62,20 @@ class ChannelWorker:
         """Take *event* along if the channel wants it."""
         if self._is_gone or not self._channel.wants(event):
             return
-        if self._queue.put(event, self._clock.monotonic()) is not None:
+        if self._queue.put(event, self._clock.monotonic(), bound_request_id()) is not None:
             self._dropped_count += 1
-            self._lost_count += 1
+            self._count_lost()
         self._is_wanted.set()
+
+    @property
+    def kind(self) -> str:
+        """What sort of receiver it has: its name, without its number."""
+        return self._channel.name.partition("[")[0]
+
+    @property
+    def waiting_count(self) -> int:
+        """How many events wait."""
+        return len(self._queue)
 
     @property
     def lost_count(self) -> int:
@@ -114,7 +126,8 @@ class ChannelWorker:
         self._report_dropped()
         delivery = self._queue.take(math.inf if self._is_draining else now)
         if delivery is not None:
-            await self._try(delivery)
+            with bind_request_id(delivery.request_id):
+                await self._try(delivery)
             return 0.0
         return max(0.0, self._queue.next_due() - now)
 
@@ -170,7 +183,7 @@ class ChannelWorker:
 
     def _give_up(self, delivery: Delivery, attempt: Attempt) -> None:
         self._queue.remove(delivery)
-        self._lost_count += 1
+        self._count_lost()
         _log.error("notification_lost", **self._fields(delivery, attempt))
 
     def _fields(self, delivery: Delivery, attempt: Attempt) -> dict[str, str | int]:
@@ -201,9 +214,13 @@ class ChannelWorker:
         is_away = self._schedule.is_last(self._failures)
         return self._is_finishing and (is_away or not len(self._queue))
 
+    def _count_lost(self, count: int = 1) -> None:
+        self._lost_count += count
+        NOTIFICATIONS_DROPPED.add(count, self.kind)
+
     def _clear(self) -> int:
         count = self._queue.clear()
-        self._lost_count += count
+        self._count_lost(count)
         return count
 
     async def _until_wanted(self, seconds: float) -> None:

@@ -17,12 +17,14 @@ class Delivery:
         number: Its place in the order.
         event: What is told.
         put_time: When it was put, on the monotonic clock, in seconds.
+        request_id: The request that it came of, or a run of background work.
         attempts: How often it was tried.
     """
 
     number: int
     event: Event
     put_time: float
+    request_id: str
     attempts: int = 0
 
 
@@ -46,11 +48,11 @@ class DeliveryQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, event: Event, now: float) -> Event | None:
+    def put(self, event: Event, now: float, request_id: str) -> Event | None:
         """Put *event* behind the others; return the one that was dropped for it, if any."""
         dropped = self._drop() if len(self._waiting) >= self._max_size else None
         self._count += 1
-        self._waiting[self._count] = Delivery(self._count, event, now)
+        self._waiting[self._count] = Delivery(self._count, event, now, request_id)
         if not event.is_urgent:
             self._ordinary[self._count] = None
         heapq.heappush(self._ready, self._count)

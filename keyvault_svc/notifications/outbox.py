@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -51,6 +52,13 @@ class Outbox:
                 worker.put(event)
         except Exception as error:  # noqa: BLE001  # no request may fail for it
             _log.error("notification_broke", exc_info=error)  # as it says: by type
+
+    def waiting(self) -> Mapping[str, int]:
+        """Return how many deliveries wait, by the kind of channel."""
+        counts = Counter[str]()
+        for worker in self._workers:
+            counts[worker.kind] += worker.waiting_count
+        return counts
 
     def start(self) -> None:
         """Begin to deliver."""

@@ -55,4 +55,8 @@ GATEWAY_PORT: Final[AccessPolicy] = {
     "/keyturn.keyvault.v1.KeyLeaseService/SettleLease": _GATEWAYS,
     "/keyturn.keyvault.v1.KeyVerificationService/ClaimVerification": _GATEWAYS,
     "/keyturn.keyvault.v1.KeyVerificationService/ReportVerification": _GATEWAYS,
+    "/keyturn.keyvault.v1.ReconciliationService/ListReconciledKeys": _GATEWAYS,
+    "/keyturn.keyvault.v1.ReconciliationService/LeaseAdminKey": _GATEWAYS,
+    "/keyturn.keyvault.v1.ReconciliationService/ReportReconciliation": _GATEWAYS,
+    "/keyturn.keyvault.v1.ReconciliationService/RecheckAdminKey": _GATEWAYS,
 }

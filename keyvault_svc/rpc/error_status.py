@@ -8,6 +8,7 @@ from typing import Final
 from grpc import StatusCode
 
 from keyvault_svc.domain import errors
+from svc_runtime.audit_stream.errors import AuditUnavailableError
 from svc_runtime.jwt_verifier import IssuerUnavailableError
 from svc_runtime.service_error import ServiceError
 from svc_runtime.vault.errors import VaultUnavailableError
@@ -53,6 +54,7 @@ ERROR_STATUS: Final[Mapping[type[ServiceError], StatusCode]] = {
     errors.StepUpRequiredError: StatusCode.UNAUTHENTICATED,
     errors.TooManySuspensionsError: StatusCode.RESOURCE_EXHAUSTED,
     errors.VerificationNotFoundError: StatusCode.NOT_FOUND,
+    AuditUnavailableError: StatusCode.UNAVAILABLE,
     IssuerUnavailableError: StatusCode.UNAVAILABLE,
     VaultUnavailableError: StatusCode.UNAVAILABLE,
 }

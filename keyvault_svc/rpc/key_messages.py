@@ -9,12 +9,13 @@ from typing import Final
 from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_service_pb2 as key_service_pb
 from keyvault_svc.domain.deletion_proof import DeletionProof
-from keyvault_svc.domain.intake import check_api_key
+from keyvault_svc.domain.intake import check_api_key, check_openai_key_id
 from keyvault_svc.domain.key_change import KeyChange
 from keyvault_svc.domain.key_policy import KeyPolicy
 from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.key_version import KeyVersion, Verification, VerificationOutcome
+from keyvault_svc.domain.names import KeyName
 from keyvault_svc.domain.person import Person, PersonCaller
 from keyvault_svc.rpc.limit_messages import SINGLE_LIMITS, change_of_limits, limits_message
 from keyvault_svc.rpc.times import datetime_of, optional_timestamp, timestamp
@@ -38,7 +39,8 @@ _ASSURANCE_MESSAGE: Final = {
 _EXPIRY: Final = "expire_time"
 _ASSURANCE: Final = "assurance"
 _BASE_URL: Final = "base_url"
-_CHANGEABLE: Final = frozenset({_EXPIRY, _ASSURANCE, _BASE_URL, "limits"})
+_OPENAI_KEY_ID: Final = "openai_key_id"
+_CHANGEABLE: Final = frozenset({_EXPIRY, _ASSURANCE, _BASE_URL, _OPENAI_KEY_ID, "limits"})
 _OUTCOME: Final = {
     VerificationOutcome.VERIFIED: key_pb.VERIFICATION_OUTCOME_VERIFIED,
     VerificationOutcome.WRONG_KEY: key_pb.VERIFICATION_OUTCOME_WRONG_KEY,
@@ -62,14 +64,20 @@ def calling_person() -> Person:
 
 def take_api_key(
     request: key_service_pb.CreateKeyRequest | key_service_pb.RotateKeyRequest,
+    admin_key: KeyName | None = None,
 ) -> SecretBytes:
     """Take the plaintext out of *request*, which holds it no longer afterwards.
 
+    Args:
+        request: The request.
+        admin_key: The one name under which an admin key may go in, and nothing else; None for none.
+
     Raises:
-        InvalidFieldError: It cannot be an OpenAI API key.
+        InvalidFieldError: It cannot be an OpenAI API key of the sort that goes under the name.
     """
+    is_admin_key = admin_key is not None and request.name == str(admin_key)
     try:
-        return check_api_key(request.api_key)
+        return check_api_key(request.api_key, is_admin_key=is_admin_key)
     finally:
         request.ClearField("api_key")
 
@@ -98,7 +106,12 @@ def change_of_key(message: key_pb.Key, paths: Collection[str]) -> KeyChange:
         assurance=assurance_of(message.assurance) if _ASSURANCE in paths else None,
         base_url=message.base_url if _BASE_URL in paths else None,
         limits=change_of_limits("key.limits", message.limits, paths),
+        openai_key_id=_changed_id(message) if _OPENAI_KEY_ID in paths else None,
     )
+
+
+def _changed_id(message: key_pb.Key) -> str:
+    return check_openai_key_id(f"key.{_OPENAI_KEY_ID}", message.openai_key_id)
 
 
 def key_message(record: KeyRecord, policy: KeyPolicy, now: datetime) -> key_pb.Key:
@@ -120,6 +133,7 @@ def key_message(record: KeyRecord, policy: KeyPolicy, now: datetime) -> key_pb.K
         retiring=_version(record.retiring),
         base_url=record.base_url,
         limits=limits_message(record.limits),
+        openai_key_id=current.openai_key_id,
     )
 
 
@@ -132,6 +146,7 @@ def _version(version: KeyVersion | None) -> key_pb.KeyVersion | None:
         create_time=timestamp(version.create_time),
         destroy_time=optional_timestamp(version.destroy_time),
         verification=_verification(version.verification),
+        openai_key_id=version.openai_key_id,
     )
 
 

@@ -8,6 +8,7 @@ from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_service_pb2 as key_service_pb
 from keyturn.keyvault.v1.key_service_pb2_grpc import KeyServiceServicer
 from keyvault_svc.domain.custody import KeyCustody
+from keyvault_svc.domain.intake import check_openai_key_id
 from keyvault_svc.domain.key_policy import KeyPolicy
 from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.names import KeyName, OwnerName
@@ -40,7 +41,7 @@ class KeyServicer(KeyServiceServicer):
     ) -> key_service_pb.CreateKeyResponse:
         """Take a new key into custody."""
         del context
-        api_key = take_api_key(request)
+        api_key = take_api_key(request, self._policy.admin_key)
         name = _key_name(request.name)
         expire_time = None
         if request.HasField("expire_time"):
@@ -53,6 +54,7 @@ class KeyServicer(KeyServiceServicer):
             expire_time=expire_time,
             assurance=assurance_of(request.assurance),
             base_url=request.base_url,
+            openai_key_id=check_openai_key_id("openai_key_id", request.openai_key_id),
         )
         return key_service_pb.CreateKeyResponse(key=self._message(record))
 
@@ -90,7 +92,7 @@ class KeyServicer(KeyServiceServicer):
     ) -> key_service_pb.RotateKeyResponse:
         """Bring a new plaintext."""
         del context
-        api_key = take_api_key(request)
+        api_key = take_api_key(request, self._policy.admin_key)
         name = _key_name(request.name)
         record = await self._custody.rotate(
             calling_person(),
@@ -98,6 +100,7 @@ class KeyServicer(KeyServiceServicer):
             api_key,
             current_call().request_id,
             overlap=optional_overlap(request),
+            openai_key_id=check_openai_key_id("openai_key_id", request.openai_key_id),
         )
         return key_service_pb.RotateKeyResponse(key=self._message(record))
 

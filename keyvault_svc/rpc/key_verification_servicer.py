@@ -17,15 +17,16 @@ from svc_runtime.spiffe_id import SpiffeId
 class KeyVerificationServicer(KeyVerificationServiceServicer):
     """KeyVerificationService over `KeyVerifying`."""
 
-    def __init__(self, verifying: KeyVerifying) -> None:
+    def __init__(self, verifying: KeyVerifying, admin_key: KeyName | None = None) -> None:
         self._verifying = verifying
+        self._admin_key = admin_key
 
     async def ClaimVerification(
         self, request: verification_pb.ClaimVerificationRequest, context: ServicerContext
     ) -> verification_pb.ClaimVerificationResponse:
         """Hand out one verification that is due."""
         del request, context
-        gateway = _calling_gateway()
+        gateway = calling_gateway()
         request_id = current_call().request_id
         lease = await self._verifying.claim(gateway, request_id)
         if lease is None:
@@ -38,6 +39,7 @@ class KeyVerificationServicer(KeyVerificationServiceServicer):
                 lease=lease_message(lease),
                 request_id=request_id,
                 app=str(gateway),
+                is_admin_key=lease.key == self._admin_key,
             )
         )
 
@@ -57,7 +59,12 @@ class KeyVerificationServicer(KeyVerificationServiceServicer):
         return verification_pb.ReportVerificationResponse()
 
 
-def _calling_gateway() -> SpiffeId:
+def calling_gateway() -> SpiffeId:
+    """Return the gateway that makes the current call.
+
+    Raises:
+        CallerUnverifiedError: None was verified.
+    """
     caller = current_call().caller
     if caller is None:
         raise CallerUnverifiedError

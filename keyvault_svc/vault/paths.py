@@ -13,8 +13,11 @@ KV_MOUNT: Final = "keyturn-kv"
 TRANSIT_MOUNT: Final = "keyturn-transit"
 TRANSIT_KEY: Final = "openai"
 FINGERPRINT_KEY: Final = "fingerprint"
+AUDIT_KEYS: Final = ("audit-keyvault-svc", "audit-gateway-svc")
+"""Of each service one, which signs its audit stream."""
 VERIFICATIONS: Final = "verifications"
 RETIREMENTS: Final = "retirements"
+RECONCILED: Final = "reconciled"
 REWRAP_PROGRESS: Final = "maintenance/rewrap"
 # No key's record can lie here: those are below `users/` and `teams/`.
 CONTROLS: Final = "operator/controls"
@@ -47,13 +50,18 @@ def grant_requests_path(owner: OwnerName) -> str:
 
 
 def verification_id(name: KeyName) -> str:
-    """Return the id of the key's entry in the queue of verifications."""
+    """Return the id of the key's entry where keys are listed: the hash of its name."""
     return hashlib.sha256(str(name).encode()).hexdigest()
 
 
 def verification_path(entry_id: str) -> str:
     """Return where an entry of the queue of verifications lies, below `KV_MOUNT`."""
     return f"{VERIFICATIONS}/{entry_id}"
+
+
+def reconciled_path(entry_id: str) -> str:
+    """Return where it is noted that a key can be reconciled, below `KV_MOUNT`."""
+    return f"{RECONCILED}/{entry_id}"
 
 
 def retirement_id(name: KeyName, due_time: datetime) -> str:

@@ -48,6 +48,7 @@ class _StoredVersion(Stored):
     verification: _StoredVerification | None
     overlap_seconds: Annotated[int, Field(ge=0)]
     destroy_time: AwareDatetime | None
+    openai_key_id: str = ""
 
 
 class _StoredRecord(Stored):
@@ -177,6 +178,7 @@ def _version_to_stored(version: KeyVersion | None) -> dict[str, object] | None:
         else {"outcome": tried.outcome.value, "verify_time": tried.verify_time.isoformat()},
         "overlap_seconds": int(version.overlap.total_seconds()),
         "destroy_time": text_of(version.destroy_time),
+        **({"openai_key_id": version.openai_key_id} if version.openai_key_id else {}),
     }
 
 
@@ -196,4 +198,5 @@ def _version_from_stored(version: _StoredVersion) -> KeyVersion:
         tried,
         timedelta(seconds=version.overlap_seconds),
         version.destroy_time,
+        version.openai_key_id,
     )

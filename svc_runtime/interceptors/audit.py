@@ -26,8 +26,9 @@ from svc_runtime.interceptors.handler_wrapping import (
     wrap_handler,
 )
 from svc_runtime.interceptors.trailing_metadata import add_trailing_metadata
-from svc_runtime.logging_setup import LogField, LogValue
+from svc_runtime.log_fields import LogField, LogValue
 from svc_runtime.service_error import InvalidFieldError
+from svc_runtime.telemetry.metrics_of_calls import REFUSALS, RPC_DURATION
 
 _log = structlog.stdlib.get_logger()
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -101,17 +102,24 @@ class _Record:
     def _write(self, code: str, source_ip: str) -> None:
         self._is_written = True
         call = self._call
+        seconds = self._clock.monotonic() - self._start
+        RPC_DURATION.record(seconds, call.method, code)
+        if (reason := call.fields.get(LogField.REASON)) is not None:
+            REFUSALS.add(1, str(reason))
         fixed: dict[str, LogValue] = {
             LogField.REQUEST_ID: call.request_id,
             LogField.METHOD: call.method,
             LogField.CALLER: call.caller.name if call.caller else None,
             LogField.SOURCE_IP: source_ip,
             LogField.CODE: code,
-            LogField.REASON: call.fields.get(LogField.REASON),
-            LogField.DURATION_MS: round((self._clock.monotonic() - self._start) * 1000, 3),
+            LogField.REASON: reason,
+            LogField.DURATION_MS: round(seconds * 1000, 3),
         }
-        log = _log.debug if call.is_idle_poll and code == "OK" else _log.info
-        log("rpc", **{**call.fields, **fixed})
+        fields = {**call.fields, **fixed}
+        if call.is_idle_poll and code == "OK":
+            _log.debug("rpc", **fields)
+        else:
+            _log.info("rpc", **fields)
 
 
 async def _refuse_unknown_method(_requests: object, context: ServicerContext) -> None:

@@ -16,7 +16,8 @@ from svc_runtime.call_context import REQUEST_ID_KEY, CallContext, current_call, 
 from svc_runtime.error_details import STATUS_DETAILS_KEY, status_of
 from svc_runtime.interceptors.handler_wrapping import Proceed, ServicerContext, WrappingInterceptor
 from svc_runtime.interceptors.trailing_metadata import add_trailing_metadata
-from svc_runtime.logging_setup import LogField, exception_name, exception_place
+from svc_runtime.log_fields import LogField
+from svc_runtime.logging_setup import exception_name, exception_place
 from svc_runtime.service_error import (
     CallerNotAllowedError,
     CallerUnverifiedError,

@@ -25,8 +25,11 @@ from svc_runtime.vault.answers import (
 )
 from svc_runtime.vault.consistency import INDEX, ReadConsistency
 from svc_runtime.vault.errors import VaultUnavailableError
+from svc_runtime.vault.measured import measured
+from svc_runtime.vault.operation import operation_of
 from svc_runtime.vault.retry_budget import RetryBudget
 from svc_runtime.vault.route import VaultRoute
+from svc_runtime.vault.traced import answered, exchange_span
 
 _log = structlog.get_logger()
 
@@ -43,6 +46,7 @@ _FIRST_FAILURE = 300  # redirects included: following one could send the token t
 class _Request:
     """What is sent; it may be sent to several nodes in turn."""
 
+    operation: str
     method: str
     path: str
     headers: Mapping[str, str] = field(repr=False)
@@ -160,14 +164,21 @@ class AsyncVaultAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac is
         wrap_ttl, params, body = (kwargs.pop(name, None) for name in ("wrap_ttl", "params", "json"))
         if kwargs:
             raise TypeError(f"options that the adapter does not know: {sorted(kwargs)}")
-        if method.lower() == "list":
+        is_list = method.lower() == "list"
+        if is_list:
             method, params = "get", {"list": "true"}
+        path = url.replace("//", "/")
         request = _Request(
+            operation_of(method, path, is_list=is_list),
             method,
-            url.replace("//", "/"),
+            path,
             self._all_headers(headers, wrap_ttl),
             {"params": params, "json": body},
         )
+        with measured(request.operation, self._hanging_seconds):
+            return await self._answer_of(request)
+
+    async def _answer_of(self, request: _Request) -> JSONObject:
         outcome = await self._repeated(request)
         if isinstance(outcome, _Failure):
             raise self._unavailable(outcome.cause)
@@ -190,7 +201,7 @@ class AsyncVaultAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac is
         give_up = loop.time() + self._timeout_seconds
         for attempt in itertools.count(1):
             address = self._route.address
-            outcome = await self._exchange(address, request, give_up - loop.time())
+            outcome = await self._traced(address, request, give_up - loop.time())
             if isinstance(outcome, _Failure):
                 is_safe, is_unsure = outcome.is_unsent, True
             elif is_of_the_node(outcome[0]):
@@ -206,6 +217,17 @@ class AsyncVaultAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac is
                 return outcome
             await asyncio.sleep(pause)
         raise AssertionError("the loop ends by a return")
+
+    async def _traced(
+        self, address: str, request: _Request, seconds: float
+    ) -> tuple[int, bytes] | _Failure:
+        with exchange_span(request.operation, request.method, address) as span:
+            outcome = await self._exchange(address, request, seconds)
+            if isinstance(outcome, _Failure):
+                span.fail(outcome.cause)
+            else:
+                answered(span, outcome[0])
+            return outcome
 
     async def _exchange(
         self, address: str, request: _Request, seconds: float
@@ -245,9 +267,13 @@ class AsyncVaultAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac is
             # The caller's time is often up before ours; a node that used it up is left all the
             # same, or else its open connections would use up that of many calls to come.
             waited = asyncio.get_running_loop().time() - begin
-            if waited >= min(_HANGING_SECONDS, self._timeout_seconds / 2):
+            if waited >= self._hanging_seconds:
                 self._route.leave(address)
             raise
+
+    @property
+    def _hanging_seconds(self) -> float:
+        return min(_HANGING_SECONDS, self._timeout_seconds / 2)
 
     def _all_headers(self, headers: Mapping[str, str] | None, wrap_ttl: object) -> dict[str, str]:
         # Vault refuses requests without X-Vault-Request where an operator guards against SSRF.

@@ -120,6 +120,11 @@ class VaultSession:
         """
         return self._keeper is not None and self._keeper.is_valid
 
+    @property
+    def token_ttl_seconds(self) -> float | None:
+        """How long the token is still valid; None without one, and for one that never expires."""
+        return None if self._keeper is None else self._keeper.ttl_seconds
+
     async def start(self) -> None:
         """Open the pool and log in.
 

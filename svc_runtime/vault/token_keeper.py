@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import structlog
 from hvac.api.auth_methods import Token
 
+from svc_runtime.call_context import bind_request_id
 from svc_runtime.clock import Clock
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.vault.adapter import AsyncVaultAdapter
@@ -97,9 +98,17 @@ class TokenKeeper:
         is_kept = self._upkeep_task is not None and not self._upkeep_task.done()
         return is_kept and self._held is not None and self._now() < self._held.expire_time
 
+    @property
+    def ttl_seconds(self) -> float | None:
+        """How long the token is still valid; None without one, and for one that never expires."""
+        if self._held is None or self._held.expire_time == math.inf:
+            return None
+        return max(0.0, self._held.expire_time - self._now())
+
     async def start(self) -> None:
         """Log in once and keep at it in the background, whether or not that succeeded."""
-        await self._log_in_once()
+        with bind_request_id():
+            await self._log_in_once()
         self._upkeep_task = asyncio.create_task(self._keep_valid(), name="vault-token-upkeep")
 
     async def replace(self, refused: SecretBytes) -> SecretBytes | None:
@@ -133,7 +142,10 @@ class TokenKeeper:
         if held is not None and held.token.is_ours:
             adapter = self._adapter.with_token(held.token.client_token)
             adapter = adapter.with_timeout(_REVOKE_TIMEOUT_SECONDS)
-            with contextlib.suppress(VaultUnavailableError, VaultAnswerError):
+            with (
+                bind_request_id(),
+                contextlib.suppress(VaultUnavailableError, VaultAnswerError),
+            ):
                 await Token(adapter).revoke_self()
 
     async def _keep_valid(self) -> None:
@@ -143,7 +155,8 @@ class TokenKeeper:
                 await asyncio.sleep(backoff_seconds(failures, _jitter()))
             else:
                 await self._until_due()
-            failures = 0 if await self._refresh() else failures + 1
+            with bind_request_id():
+                failures = 0 if await self._refresh() else failures + 1
 
     async def _until_due(self) -> None:
         """Wait until the token is to be renewed, or was replaced by one with other times."""

@@ -32,6 +32,7 @@ from keyvault_svc.rpc.error_status import ERROR_STATUS as KEYVAULT_STATUS
 from keyvault_svc.vault.audit_headers import headers_for
 from keyvault_svc.vault.bootstrap.audit_steps import _converge_headers
 from keyvault_svc.vault.bootstrap.vault_admin import VaultAdmin
+from svc_runtime.audit_stream.errors import AuditUnavailableError
 from svc_runtime.clock import SystemClock
 from svc_runtime.interceptors.error_status import RUNTIME_STATUS
 from svc_runtime.jwt_verifier import IssuerUnavailableError
@@ -43,7 +44,7 @@ from svc_runtime.vault.errors import VaultUnavailableError
 from svc_runtime.vault.session import VaultSession
 from tests.architecture.source_tree import ROOT, modules
 
-RUNTIME_ERRORS = {IssuerUnavailableError, VaultUnavailableError}
+RUNTIME_ERRORS = {AuditUnavailableError, IssuerUnavailableError, VaultUnavailableError}
 ALL_STATUS = {**RUNTIME_STATUS, **GATEWAY_STATUS}
 
 
@@ -76,6 +77,7 @@ def test_the_contract_has_the_services_that_it_should() -> None:
         "KeyVerificationService",
         "OperatorService",
         "OwnerService",
+        "ReconciliationService",
         "UsageService",
     }
     assert set(GATEWAY_METHODS.values()) == {
@@ -99,7 +101,7 @@ def test_each_method_of_the_gateway_stands_in_its_table() -> None:
 
 @pytest.mark.parametrize("method", KEYVAULT_METHODS)
 def test_leases_and_verifications_are_for_gateways_and_the_rest_for_people(method: str) -> None:
-    for_gateways = {"KeyLeaseService", "KeyVerificationService"}
+    for_gateways = {"KeyLeaseService", "KeyVerificationService", "ReconciliationService"}
     role = GATEWAY if KEYVAULT_METHODS[method] in for_gateways else PERSON
 
     assert {**OWNER_PORT, **GATEWAY_PORT}[method].roles == {role}
@@ -111,7 +113,7 @@ def test_only_the_gateway_port_knows_gateways() -> None:
 
 
 def test_what_people_do_by_each_method_is_one_action_and_each_action_has_a_method() -> None:
-    for_gateways = {"KeyLeaseService", "KeyVerificationService"}
+    for_gateways = {"KeyLeaseService", "KeyVerificationService", "ReconciliationService"}
     of_people = {m for m, service in KEYVAULT_METHODS.items() if service not in for_gateways}
 
     assert set(ACTIONS) == set(OWNER_PORT) == of_people

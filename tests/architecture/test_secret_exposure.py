@@ -11,6 +11,7 @@ from tests.architecture.source_tree import PACKAGES, files, parse, relative
 MAY_EXPOSE = {
     "gateway_svc/keyvault_client/key_leaser.py": "sends an app's own token to the key service",
     "gateway_svc/openai_api/keyed_request.py": "writes the key into the request to OpenAI",
+    "gateway_svc/openai_api/one_time_auth.py": "writes the admin key into one request to OpenAI",
     "gateway_svc/vault/unwrapper.py": "hands a wrapping token back to Vault",
     "keyturn_cli/local/client_env.py": "hands the tokens of the local stack to its example clients",
     "keyturn_cli/local/demo.py": "adds the demo key, and looks for it in the stack's files",

@@ -1,4 +1,4 @@
-"""Operators read of every setting, its default, and every field of the logs."""
+"""Operators read of every setting and its default."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pydantic.fields import FieldInfo
 
 from gateway_svc.settings import Settings as GatewaySettings
 from keyvault_svc.settings import Settings as KeyServiceSettings
-from svc_runtime.logging_setup import LogField
 from tests.architecture.documented_tables import code_words, table_rows
 
 OPERATORS = "docs/operators.md"
@@ -72,11 +71,3 @@ def test_every_setting_has_a_meaning(settings: type[BaseModel], heading: str) ->
 
     assert len(meanings) == len(dict(_defaults(settings)))
     assert [name for name, text in meanings.items() if not text.endswith(".")] == []
-
-
-def test_every_field_of_the_logs_is_documented() -> None:
-    documented = [
-        field for names, _ in table_rows(OPERATORS, "Logs", "field") for field in code_words(names)
-    ]
-
-    assert sorted(documented) == sorted(LogField)

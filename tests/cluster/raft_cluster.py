@@ -179,7 +179,7 @@ class RaftCluster:
     def hand_over(self) -> None:
         """Let the leader step down, and wait for the next."""
         leader = self.leader()
-        self.client(leader).sys.step_down_from_active()
+        self.client(leader).write_data("sys/step-down", data={})
         self.wait_until(lambda: self.leader() != leader)
 
     def save_snapshot(self) -> bytes:

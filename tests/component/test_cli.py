@@ -79,6 +79,7 @@ def test_records_are_json_with_stable_names_for_programs(run: Run) -> None:
         "rotate_due_time": None,
         "assurance": "standard",
         "base_url": None,
+        "openai_key_id": None,
         "limits": {},
         "verification": {"outcome": "verified", "verify_time": "2026-01-02T04:04:05Z"},
         "incoming": None,

@@ -12,6 +12,7 @@ from keyturn_cli.local.stack import LocalStack
 from keyturn_cli.local.upstream import Upstream
 from svc_runtime.secret_bytes import SecretBytes
 from tests.e2e.clients import Clients
+from tests.e2e.log_check import faults_of_logs
 from tests.e2e.owners import delete_made_keys
 from tests.valkey_server import ValkeyServer
 
@@ -56,6 +57,7 @@ def clients(
             shared_clients.append(Clients(stack, transcript))
             yield shared_clients[0]
             shared_clients.clear()
+        assert faults_of_logs(stack.layout) == []
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +68,4 @@ def own_clients(
     home = tmp_path_factory.mktemp("own-stack") / "home"
     with LocalStack(home, Upstream(None, canary_key, "standin")) as stack:
         yield Clients(stack, transcript)
+    assert faults_of_logs(stack.layout) == []

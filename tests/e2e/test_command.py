@@ -86,8 +86,7 @@ def test_a_key_lives_from_adding_to_deletion(run: Run, key_id: str) -> None:
     assert set(_json(added)) == {
         *("name", "state", "key_version", "create_time", "rotate_time", "expire_time"),
         *("rotate_due_time", "assurance", "base_url", "limits", "verification", "incoming"),
-        "retiring",
-        *("active_grant_count", "creator"),
+        *("retiring", "active_grant_count", "creator", "openai_key_id"),
     }
     assert (_json(added)["name"], _json(added)["creator"]) == (name, "alice")
     assert (_json(added)["state"], _json(added)["verification"]["outcome"]) == (
@@ -239,7 +238,7 @@ def test_the_trail_of_a_chat_is_complete(run: Run, clients: Clients, how: tuple[
     # The settlement comes later, in a batch; the controls are read beside the record.
     assert "controls read" in steps
     assert [step for step in steps if step not in {"settle", "controls read"}] == [
-        *("app -> gateway", "lease", "KV read", "decrypt", "OpenAI")
+        *("app -> gateway", "lease", "KV read", "release", "opening", "decrypt", "OpenAI")
     ]
     assert {step["lease"] for step in told["steps"]} == {receipt["lease"]}
     assert {step["key"] for step in told["steps"]} == {clients.stack.key_name}

@@ -26,6 +26,7 @@ STEPS = [
     "Another app is refused",
     "The owner revokes the grant; it holds from the next call on",
     "Vault's own audit log says who used the key",
+    "All logs are verified: every key was used within the rules",
 ]
 A_KEY = re.compile(r"sk-[A-Za-z0-9_-]{8,}")
 
@@ -57,6 +58,15 @@ def test_the_demo_is_served_three_times_and_refused_twice(demo: Outcome) -> None
 def test_the_demo_prints_the_audit_chain_and_searches_it_for_the_key(demo: Outcome) -> None:
     assert "Complete chain: exactly one KV read by keyvault-svc and one decrypt by" in demo.stdout
     assert re.search(r"0 occurrences in the \d+ lines of Vault's audit log", demo.stdout)
+
+
+def test_the_demo_verifies_the_logs_of_everything_and_finds_nothing(demo: Outcome) -> None:
+    verdict = demo.stdout.partition("$ keyturn audit verify\n")[2].splitlines()
+
+    assert verdict[0].strip() == (
+        "Nothing was found: by these logs, every key was used within the rules."
+    )
+    assert re.search(r"Their \d\d lines of evidence are whole, by \d signatures", demo.stdout)
 
 
 def test_the_demo_shows_no_key(demo: Outcome) -> None:

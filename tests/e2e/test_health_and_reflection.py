@@ -24,7 +24,11 @@ OWNER_SERVICES = [
     "keyturn.keyvault.v1.UsageService",
 ]
 LEASE_SERVICE = "keyturn.keyvault.v1.KeyLeaseService"
-LEASE_SERVICES = [LEASE_SERVICE, "keyturn.keyvault.v1.KeyVerificationService"]
+LEASE_SERVICES = [
+    LEASE_SERVICE,
+    "keyturn.keyvault.v1.KeyVerificationService",
+    "keyturn.keyvault.v1.ReconciliationService",
+]
 GATEWAY_SERVICES = [
     "keyturn.gateway.v1.AudioTranscriptionService",
     "keyturn.gateway.v1.ChatCompletionService",

@@ -201,7 +201,8 @@ async def test_the_first_piece_of_a_stream_is_here_before_the_last_is_made(
     assert response.headers["content-type"].startswith("text/event-stream")
     assert first.startswith(b"data: {")
     assert b"[DONE]" not in first
-    assert request_id not in gateway_log  # a call is logged at its end
+    told = [json.loads(line)["event"] for line in gateway_log.splitlines() if request_id in line]
+    assert told == ["key_opening"]  # a call is logged at its end
     assert rest.endswith(b"data: [DONE]\n\n")
 
 

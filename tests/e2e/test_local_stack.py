@@ -35,6 +35,7 @@ VARIABLES = {
     *("KEYTURN_CA", "KEYTURN_CERT", "KEYTURN_CERT_KEY"),
     *("KEYTURN_APP_TOKEN", "KEYTURN_OWNER_TOKEN", "KEYTURN_KEY"),
     *("VAULT_ADDR", "VAULT_CACERT", "KEYTURN_VAULT_AUDIT_LOG"),
+    *("KEYTURN_SIGNING_KEYS", "KEYTURN_AUDIT_WINDOWS"),
 }
 PROGRAMS = {"openbao", "openai-standin", "keyvault-svc", "gateway-svc", "local"}
 OWN, KEPT = "users/alice/keys/openai", "users/alice/keys/kept"
@@ -51,6 +52,7 @@ class FirstRun:
     env: dict[str, str]
     env_mode: int
     chat: Outcome
+    doctor: Outcome
     status: Outcome
     second_up: Outcome
     down: Outcome
@@ -87,13 +89,14 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
         up.wait_for()
         env, env_mode = sourced(up.env_file), stat.S_IMODE(up.env_file.stat().st_mode)
         chat = keyturn("chat", "Hello", env_file=up.env_file)
+        doctor = keyturn("doctor", env_file=up.env_file)
         status = keyturn("local", "status", "--home", home, "--json")
         second_up = keyturn("local", "up", "--home", home)
         _make_it_ones_own(up.env_file)
         processes = processes_of(home)
         down = keyturn("local", "down", "--home", home)
         ended = up.end_of(processes)
-    return FirstRun(home, http_port, env, env_mode, chat, status, second_up, down, ended)
+    return FirstRun(home, http_port, env, env_mode, chat, doctor, status, second_up, down, ended)
 
 
 @pytest.fixture(scope="module")
@@ -253,6 +256,18 @@ def test_a_service_that_dies_ends_the_stack_and_is_told_with_its_last_lines(
     assert told[0].startswith("gateway-svc has ended. The end of")
     assert any('"event": "serving"' in line for line in told)
     assert (ended.survivors, ended.pid_files) == ([], [])
+
+
+def test_the_logs_of_all_runs_show_ordinary_use_only(
+    first_run: FirstRun, third_run: LaterRun
+) -> None:
+    verified = keyturn("audit", "verify", env_file=first_run.home / "client.env")
+
+    assert first_run.doctor.exit_code == third_run.answers["own key"].exit_code == 0
+    assert verified.stdout == (
+        "Nothing was found: by these logs, every key was used within the rules.\n"
+    )
+    assert verified.exit_code == 0
 
 
 def _make_it_ones_own(env_file: Path) -> None:

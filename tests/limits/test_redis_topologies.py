@@ -8,17 +8,24 @@ from pathlib import Path
 
 import pytest
 
+from keyvault_svc.domain.anomalies.baseline_store import Change, Operation
 from keyvault_svc.domain.errors import LimitStoreUnavailableError
 from keyvault_svc.domain.limit_store import Exceeded, Held, LimitStore
 from keyvault_svc.domain.limits import LimitKind
 from keyvault_svc.domain.names import OwnerName
 from keyvault_svc.limits.redis_connection import RedisAddress, RedisConnection, RedisKind
 from keyvault_svc.limits.redis_store import RedisLimitStore
-from tests.limits.limit_samples import NOW, figures, limit, reservation, row, settled, taken
+from tests.limits.limit_samples import GRANT, NOW, figures, limit, reservation, row, settled, taken
 from tests.valkey_server import ValkeyServer
 
 LOOPBACK = "127.0.0.1"
 LIMITS = (limit(LimitKind.CONCURRENT_CALLS, 1), limit(LimitKind.TOKENS_PER_DAY, 9))
+CHANGES = [
+    Change(Operation.ADD, "added", 1),
+    Change(Operation.RAISE, "raised", 1),
+    Change(Operation.CLAIM, "claimed", 1),
+    Change(Operation.DROP, "dropped"),
+]
 SLOTS = 16_384
 PRIMARY = "keyturn-limits"
 POLL_SECONDS = 0.05
@@ -73,7 +80,7 @@ def pair(tmp_path: Path) -> Iterator[list[ValkeyServer]]:
             server.kill()
 
 
-async def _use(store: LimitStore, owner: OwnerName) -> None:
+async def _use(store: RedisLimitStore, owner: OwnerName) -> None:
     await store.ping()
     first = await store.reserve(reservation(owner, "a", *LIMITS, tokens=5), NOW)
     second = await store.reserve(reservation(owner, "b", *LIMITS, tokens=5), NOW)
@@ -83,7 +90,13 @@ async def _use(store: LimitStore, owner: OwnerName) -> None:
     assert isinstance(second, Exceeded)
     assert figures(await store.standings(owner, LIMITS, NOW)) == [(0, 0), (4, 0)]
     assert await store.usage(owner, row().day, row().day) == []
+    baselines = store.baselines()
+    for count in (1, 2):
+        figures_of_grant = await baselines.change(owner, GRANT, CHANGES, NOW)
+        assert dict(figures_of_grant) == {"added": count, "raised": 1, "claimed": 1}
     assert await store.forget(owner) > 0
+    assert dict(await baselines.read(owner, GRANT)) == {}
+    await baselines.close()
 
 
 async def test_in_a_cluster_every_call_finds_the_node_that_has_its_keys(

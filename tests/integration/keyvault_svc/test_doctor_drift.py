@@ -16,7 +16,7 @@ from keyturn_cli.local.service_settings import Variant, VaultPlace, key_service_
 from keyvault_svc.vault.bootstrap import BootstrapOptions
 from tests.integration.keyvault_svc.login_choices import wrong
 
-PORTS = dict.fromkeys(("owner", "gateway", "health"), 1)
+PORTS = dict.fromkeys(("owner", "gateway", "health", "metrics"), 1)
 DAY_SECONDS = 8 * 3600
 
 

@@ -12,12 +12,13 @@ from gateway_svc.domain.errors import KeyServiceUnavailableError
 from gateway_svc.domain.ports import UpstreamAnswer, UpstreamRequest
 from gateway_svc.domain.verification import VerificationOutcome
 from gateway_svc.verification_worker import VerificationWorker, pause_seconds
-from svc_runtime.logging_setup import LogField
+from svc_runtime.log_fields import LogField
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.vault.errors import VaultUnavailableError
 from tests.fakes.fake_key_opener import FakeKeyOpener
 from tests.fakes.fake_upstream import FakeUpstream
 from tests.fakes.fake_verification_desk import FakeVerificationDesk
+from tests.span_tape import taping
 from tests.unit.gateway_svc.verification_stage import make_verifier, verification
 
 ANSWER = b'{"object": "list"}'
@@ -169,3 +170,17 @@ def test_a_pause_doubles_with_every_failure(
     poll_seconds: float, failures: int, jitter: float, seconds: float
 ) -> None:
     assert pause_seconds(poll_seconds, failures, jitter) == pytest.approx(seconds)
+
+
+async def test_a_verification_is_a_span_that_says_whose_fault_a_failure_is() -> None:
+    desk = FakeVerificationDesk([verification()])
+    opener = FakeKeyOpener(VaultUnavailableError())
+    verifier = make_verifier(FakeUpstream(ANSWER), desk, opener=opener)
+    with taping() as tape:
+        async with _running(VerificationWorker(verifier, poll_seconds=LONG, concurrency=1)):
+            await _until(lambda: bool(tape.spans))
+
+    about = tape.only().attributes or {}
+    assert tape.names == ["keyturn.verify_key"]
+    assert about["keyturn.request_id"] == verification().request_id
+    assert about["error.type"] == VaultUnavailableError.reason

@@ -39,7 +39,7 @@ def test_what_is_absent_is_null() -> None:
     absent = {name for name, value in document.items() if value is None}
     assert absent == {
         *("create_time", "rotate_time", "expire_time", "rotate_due_time"),
-        *("base_url", "verification", "incoming", "retiring"),
+        *("base_url", "openai_key_id", "verification", "incoming", "retiring"),
     }
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from keyturn_cli.command_error import CommandError
 from keyturn_cli.exit_codes import ExitCode
-from keyturn_cli.printing import one_line, print_table, prose
+from keyturn_cli.printing import json_text, one_line, print_table, prose
 
 ESCAPE = "\x1b[2J"
 
@@ -60,3 +62,15 @@ def test_an_error_is_one_line_with_its_origin_and_one_of_what_to_do(
     assert told.endswith("(BROKEN, request id r-1)")
     assert "\x1b" not in told
     assert hint == "  Mend it."
+
+
+@pytest.mark.parametrize(
+    "text", ["\x1b[31m", "\x9b31m", "\x7f", "\u202e", "\U000e0001", "\xfc \u20ac"]
+)
+def test_json_holds_no_control_characters_and_the_same_text(text: str) -> None:
+    for indent in (None, 2):
+        document = json_text({"name": text}, indent=indent)
+
+        assert all(c.isprintable() or c == "\n" for c in document)
+        assert json.loads(document) == {"name": text}
+    assert json_text("\xfc \u20ac") == '"\xfc \u20ac"'

@@ -41,6 +41,8 @@ from tests.fakes.fake_key_sealer import FakeKeySealer
 from tests.fakes.fake_key_store import FakeKeyStore
 from tests.fakes.fake_notifier import FakeNotifier
 from tests.fakes.fake_operating_log import FakeOperatingLog
+from tests.fakes.fake_reconciled_keys import FakeReconciledKeys
+from tests.fakes.fake_release_log import FakeReleaseLog
 from tests.fakes.fake_retirement_queue import FakeRetirementQueue
 from tests.fakes.fake_security_log import FakeSecurityLog
 from tests.fakes.fake_vault_line import FakeVaultLine
@@ -88,10 +90,20 @@ class Stage:
                 said = self.index.noted.get(fingerprint, ())
                 self.index.noted[fingerprint] = (*said, record.name)
         self.duplicates = Duplicates(self.index, self.store, self.security_log, policy)
+        self.reconciled = FakeReconciledKeys(self.line)
         self.records = Records(
-            self.store, self.duplicates, self.retirements, self.verifications, policy, self.clock
+            self.store,
+            self.duplicates,
+            self.retirements,
+            self.verifications,
+            self.reconciled,
+            policy,
+            self.clock,
         )
-        self.handoff = Handoff(self.wrapper, self.clock, is_always_wrapped=is_always_wrapped)
+        self.release_log = FakeReleaseLog()
+        self.handoff = Handoff(
+            self.wrapper, self.release_log, self.clock, is_always_wrapped=is_always_wrapped
+        )
         self.notifier = FakeNotifier()
         self.controls = FakeControlsStore(line=self.line)
         self.verifying = KeyVerifying(

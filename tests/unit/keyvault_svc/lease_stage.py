@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
 
+from keyvault_svc.domain.anomalies.watch import UseWatch
 from keyvault_svc.domain.charging import Charging
 from keyvault_svc.domain.handoff import Handoff
 from keyvault_svc.domain.key_record import KeyRecord
@@ -81,6 +82,7 @@ class LeaseStage(Stage):
         self.log = FakeSettlementLog()
         self.lease_policy = policy or LeasePolicy()
         self.prover = LeaseProver(app_proof or FakeAppProof(), owner_proof or FakeOwnerProof())
+        self.watch = UseWatch(self.clock)
         self.accounts = self.replica()
         self.leasing = self.leasing_by(self.accounts)
         self.settling = LeaseSettling(self.accounts, self.verifying)
@@ -103,7 +105,7 @@ class LeaseStage(Stage):
         """Return leasing that reserves by *accounts*, and wraps by *wrapper* if one is given."""
         handoff = self.handoff
         if wrapper is not None:
-            handoff = Handoff(wrapper, self.clock, is_always_wrapped=True)
+            handoff = Handoff(wrapper, self.release_log, self.clock, is_always_wrapped=True)
         return KeyLeasing(
             self.records,
             self.controls,
@@ -112,6 +114,7 @@ class LeaseStage(Stage):
             self.prover,
             self.lease_policy,
             self.clock,
+            watch=self.watch,
         )
 
     async def lease(self, **changes: object) -> Lease:

@@ -38,9 +38,13 @@ def stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     structlog.reset_defaults()
 
 
+def _lines(stream: io.StringIO) -> list[str]:
+    return stream.getvalue().splitlines()
+
+
 def _logged(stream: io.StringIO) -> list[dict[str, object]]:
-    records = [json.loads(line) for line in stream.getvalue().splitlines()]
-    boring = ("service", "time", "where")
+    records = [json.loads(line) for line in _lines(stream)]
+    boring = ("service", "time", "where", "request_id")
     return [{k: v for k, v in record.items() if k not in boring} for record in records]
 
 
@@ -112,6 +116,8 @@ async def test_each_upkeep_has_a_request_of_its_own_and_tells_what_it_did(
         await rounds.is_over.wait()
 
     assert len(set(rounds.request_ids)) == len(rounds.request_ids) >= 4
+    first, second, third = (json.loads(line)["request_id"] for line in _lines(stream))
+    assert [first, second, third] == [*rounds.request_ids[:1], *rounds.request_ids[2:3] * 2]
     assert _logged(stream) == [
         {"event": "upkeep", "level": "info", "count": 2},
         {"event": "upkeep", "level": "info", "count": 1},

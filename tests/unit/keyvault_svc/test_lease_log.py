@@ -13,6 +13,7 @@ from keyvault_svc.domain.settlement import LeaseOutcome, LeaseSettlement
 from keyvault_svc.domain.usage import Usage, UsageSource
 from keyvault_svc.lease_log import StructuredSettlementLog
 from svc_runtime.logging_setup import configure_logging
+from tests.fakes.figures import measured_figures
 from tests.unit.keyvault_svc.lease_stage import PRICES, REPORTED
 from tests.unit.keyvault_svc.samples import BILLING, KEY
 
@@ -91,3 +92,34 @@ def test_a_cost_is_told_where_it_is_known(
     record = _written(stream, replace(SETTLEMENT, usage=usage))
 
     assert record.get("cost_usd") == cost
+
+
+def test_what_a_lease_cost_is_counted_by_its_model() -> None:
+    with measured_figures() as figures:
+        StructuredSettlementLog(PRICES).write(SETTLEMENT)
+
+        costs = figures.of("keyturn_cost_USD_total")
+        settled = figures.of("keyturn_leases_settled_total")
+
+    assert costs == {(("gen_ai_request_model", "gpt-4o"),): pytest.approx(0.007)}
+    assert settled == {(("outcome", "served"),): 1}
+
+
+def test_what_one_object_of_openai_cost_is_counted_once() -> None:
+    log = StructuredSettlementLog(PRICES)
+
+    with measured_figures() as figures:
+        log.write(SETTLEMENT)
+        log.write(replace(SETTLEMENT, lease_id="1" * 32))
+
+        assert sum(figures.of("keyturn_cost_USD_total").values()) == pytest.approx(0.007)
+        assert sum(figures.of("keyturn_leases_settled_total").values()) == 2
+
+
+def test_what_has_no_price_counts_no_cost() -> None:
+    usage = replace(USAGE, model="model-of-alice")
+
+    with measured_figures() as figures:
+        StructuredSettlementLog(PRICES).write(replace(SETTLEMENT, usage=usage))
+
+        assert figures.of("keyturn_cost_USD_total") == {}

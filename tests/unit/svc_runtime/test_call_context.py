@@ -10,6 +10,8 @@ from svc_runtime.call_context import (
     CallContext,
     annotate,
     bind_call,
+    bind_request_id,
+    bound_request_id,
     current_call,
     request_id_from,
 )
@@ -43,6 +45,30 @@ async def test_a_task_sees_the_call_that_started_it() -> None:
         task = asyncio.create_task(request_id())
 
     assert await task == "req-00000001"
+
+
+def test_each_run_of_background_work_has_a_request_id_of_its_own_in_its_lines() -> None:
+    with recording() as tape:
+        with bind_request_id() as first:
+            structlog.get_logger().info("x")
+        with bind_request_id() as second:
+            structlog.get_logger().info("x")
+        structlog.get_logger().info("x")
+
+    assert first != second
+    assert [line.get("request_id") for line in tape.events] == [first, second, None]
+
+
+def test_what_comes_later_of_a_request_can_bear_its_id() -> None:
+    with bind_call(_call("req-00000001")):
+        kept = bound_request_id()
+
+    with bind_request_id(kept):
+        assert bound_request_id() == "req-00000001"
+
+
+def test_outside_of_everything_an_id_is_made() -> None:
+    assert bound_request_id() != bound_request_id()
 
 
 def test_annotations_add_up_and_the_later_wins() -> None:

@@ -7,7 +7,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
+from svc_runtime.call_context import bind_request_id
 from svc_runtime.issuer_keys import IssuerKeys
 from tests.certs import Authority
 from tests.fakes.fake_clock import FakeClock
@@ -112,6 +115,21 @@ async def test_refreshing_goes_on_after_an_outage(issuer: Issuer, clock: FakeClo
         await issuer.fetched(issuer.fetch_count + 2)
 
         assert set(await keys.with_key("next") or ()) == {"next"}
+
+
+async def test_what_a_refresh_logs_is_not_of_the_call_that_began_refreshing(
+    issuer: Issuer, clock: FakeClock
+) -> None:
+    async with _refreshing(issuer, clock) as keys:
+        with bind_request_id("request-0001"):
+            await keys.with_key("rsa")
+        issuer.status = 503
+        with capture_logs(processors=[merge_contextvars]) as logs:
+            await issuer.fetched(4)
+
+    request_ids = [log.get("request_id") for log in logs]
+    assert request_ids != []
+    assert len({None, "request-0001", *request_ids}) == len(request_ids) + 2
 
 
 async def test_a_key_that_the_issuer_withdrew_verifies_no_more_after_the_refresh(

@@ -205,3 +205,12 @@ def test_a_problem_that_stays_is_told_once_and_a_new_one_again(tmp_path: Path) -
         watcher.current()
 
     assert [log["event"] for log in logs] == ["certificate_reload_refused"] * 2
+
+
+def test_the_life_that_a_certificate_has_left_follows_the_clock(tmp_path: Path) -> None:
+    clock = FakeClock()
+    watcher = TLSFilesWatcher(write(tmp_path, _pair(end_hours=2), CA.pem), clock)
+
+    clock.advance(3 * 3600)
+
+    assert watcher.seconds_left() == -3600

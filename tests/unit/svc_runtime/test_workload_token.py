@@ -64,7 +64,7 @@ async def test_the_log_says_which_rule_a_token_breaks_and_nothing_of_the_token()
     with capture_logs() as logs, pytest.raises(CallerUnverifiedError):
         await _tokens({"sub": "canary"}).app_of(TOKEN)
 
-    assert [(log["event"], log["detail"]) for log in logs] == [("token_refused", "no SPIFFE ID")]
+    assert [(log["event"], log["detail"]) for log in logs] == [("token_refused", "no_SPIFFE_ID")]
     assert "canary" not in str(logs)
 
 

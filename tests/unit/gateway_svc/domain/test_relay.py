@@ -76,6 +76,9 @@ async def test_openai_gets_the_body_unchanged_and_listed_headers_only() -> None:
         "x=1",
         (("content-type", "application/json"), ("accept-encoding", "identity")),
         BODY,
+        "",
+        "gpt-4o",
+        LEASE.lease_id,
     )
     assert stage.upstream.sent == [(request, API_KEY)]
 

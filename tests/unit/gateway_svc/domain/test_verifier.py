@@ -15,7 +15,7 @@ from gateway_svc.domain.errors import (
 from gateway_svc.domain.verification import VerificationOutcome
 from svc_runtime.service_error import ServiceError
 from svc_runtime.vault.errors import VaultUnavailableError
-from tests.fakes.fake_clock import FakeClock
+from tests.fakes.fake_clock import START, FakeClock
 from tests.fakes.fake_key_opener import FakeKeyOpener
 from tests.fakes.fake_upstream import FakeUpstream
 from tests.fakes.fake_verification_desk import FakeVerificationDesk
@@ -172,3 +172,26 @@ async def test_a_report_that_is_refused_is_no_outcome() -> None:
 
     with pytest.raises(KeyServiceUnavailableError):
         await make_verifier(ScriptedUpstream(MODELS, COMPLETION), desk).verify(VERIFICATION)
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        ((200, b'{"object": "page", "data": []}'), VerificationOutcome.VERIFIED),
+        (WRONG_KEY, VerificationOutcome.WRONG_KEY),
+        (FORBIDDEN, VerificationOutcome.NO_PERMISSION),
+        (FAILED, VerificationOutcome.OPENAI_UNREACHABLE),
+        (PACED, VerificationOutcome.VERIFIED),
+    ],
+)
+async def test_an_admin_key_is_tried_by_asking_for_usage(
+    answer: tuple[int, bytes], outcome: VerificationOutcome
+) -> None:
+    desk, upstream = FakeVerificationDesk(), ScriptedUpstream(answer)
+
+    await make_verifier(upstream, desk).verify(replace(VERIFICATION, is_admin_key=True))
+
+    assert desk.reports == [(VERIFICATION.lease.lease_id, outcome)]
+    [(request, _)] = upstream.sent
+    assert (request.method, request.endpoint.raw) == ("GET", "organization/usage/completions")
+    assert request.query == f"start_time={int(START.timestamp()) - 86_400}&limit=1"

@@ -6,6 +6,8 @@ from typing import cast
 
 import grpc
 import pytest
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 from gateway_svc.domain.ports import LeaseOutcome, LeaseSettlement
 from gateway_svc.keyvault_client.settlement_queue import SettlementQueue
@@ -14,9 +16,13 @@ from keyturn.keyvault.v1.key_lease_service_pb2_grpc import (
     KeyLeaseServiceServicer,
     add_KeyLeaseServiceServicer_to_server,
 )
+from svc_runtime.call_context import REQUEST_ID_KEY
 from svc_runtime.grpc_channel import ReloadingChannel
+from svc_runtime.telemetry.spans import server_span
+from tests.span_tape import taping
 
 POISON = "poison"
+NOT_SAMPLED = (("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"),)
 SETTLEMENT = LeaseSettlement(
     "0" * 32,
     "request-1",
@@ -33,6 +39,7 @@ class KeyService(KeyLeaseServiceServicer):
     def __init__(self) -> None:
         self.settled: list[str] = []
         self.calls_away = 0
+        self.request_ids: list[str] = []
 
     async def AcquireLease(  # noqa: N802 - the proto's name
         self, request: object, context: object
@@ -51,6 +58,8 @@ class KeyService(KeyLeaseServiceServicer):
             lease_pb.SettleLeaseRequest, lease_pb.SettleLeaseResponse
         ],
     ) -> lease_pb.SettleLeaseResponse:
+        metadata = dict(context.invocation_metadata() or ())
+        self.request_ids.append(str(metadata.get(REQUEST_ID_KEY)))
         if self.calls_away:
             self.calls_away -= 1
             await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
@@ -133,3 +142,60 @@ async def test_an_id_of_openai_is_cut_to_what_the_contract_takes(
     await queue.close()
 
     assert service.settled == [SETTLEMENT.lease_id]
+
+
+async def test_each_batch_has_a_request_id_that_the_log_tells_too(
+    key_service: tuple[KeyService, SettlementQueue],
+) -> None:
+    service, queue = key_service
+    for _ in range(2):
+        queue.put(replace(SETTLEMENT, request_id=POISON))
+
+    with capture_logs(processors=[merge_contextvars]) as logs:
+        await queue.close()
+
+    refused = [log["request_id"] for log in logs if log["event"] == "settlement_refused"]
+    assert len(set(service.request_ids)) == len(service.request_ids) == 3
+    assert refused == service.request_ids[1:]
+
+
+async def test_a_batch_joins_the_trace_of_its_first_sampled_call_and_names_the_others(
+    key_service: tuple[KeyService, SettlementQueue],
+) -> None:
+    service, queue = key_service
+    with taping() as tape:
+        for settlement in _settlements(3):
+            with server_span("serve", NOT_SAMPLED if settlement.lease_id == "0" * 32 else ()):
+                queue.put(settlement)
+        await queue.close()
+
+    first, second, settling = tape.spans
+    assert len(service.settled) == 3
+    assert settling.parent == first.context
+    assert [link.context for link in settling.links] == [second.context]
+
+
+async def test_a_batch_of_calls_that_nobody_samples_is_traced_nowhere(
+    key_service: tuple[KeyService, SettlementQueue],
+) -> None:
+    service, queue = key_service
+    with taping() as tape:
+        for settlement in _settlements(2):
+            with server_span("serve", NOT_SAMPLED):
+                queue.put(settlement)
+        await queue.close()
+
+    assert len(service.settled) == 2
+    assert tape.spans == []
+
+
+async def test_of_what_is_settled_no_trace_is_kept(
+    key_service: tuple[KeyService, SettlementQueue],
+) -> None:
+    _, queue = key_service
+    with taping(), server_span("serve", ()):
+        for settlement in _settlements(5):
+            queue.put(settlement)
+        await queue.close()
+
+    assert queue._causes == {}

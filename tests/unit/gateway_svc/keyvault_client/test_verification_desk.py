@@ -20,6 +20,7 @@ from keyturn.keyvault.v1.key_verification_service_pb2_grpc import (
     KeyVerificationServiceServicer,
     add_KeyVerificationServiceServicer_to_server,
 )
+from svc_runtime.call_context import bind_request_id
 from svc_runtime.grpc_channel import ReloadingChannel
 
 KEY = "users/alice/keys/openai"
@@ -42,11 +43,14 @@ class KeyService(KeyVerificationServiceServicer):
         self.refusal: grpc.StatusCode | None = None
         self.reports: list[tuple[verification_pb.ReportVerificationRequest, str]] = []
         self.remaining_seconds: list[float | None] = []
+        self.claims: list[str] = []
 
     async def ClaimVerification(  # noqa: N802 - the proto's name
         self, request: verification_pb.ClaimVerificationRequest, context: ClaimContext
     ) -> verification_pb.ClaimVerificationResponse:
         del request
+        metadata = dict(context.invocation_metadata() or ())
+        self.claims.append(str(metadata.get("x-keyturn-request-id")))
         self.remaining_seconds.append(context.time_remaining())
         if self.refusal is not None:
             await context.abort(self.refusal, "canary")
@@ -215,3 +219,14 @@ async def test_a_report_that_comes_too_late_is_logged_by_its_lease(
             "lease": "0" * 32,
         }
     ]
+
+
+async def test_a_claim_goes_under_the_request_id_of_its_run(
+    desk_and_service: tuple[GrpcVerificationDesk, KeyService],
+) -> None:
+    desk, service = desk_and_service
+
+    with bind_request_id() as request_id:
+        await desk.claim()
+
+    assert service.claims == [request_id]

@@ -15,6 +15,7 @@ from gateway_svc.domain.ports import StreamedBody, UpstreamRequest
 from gateway_svc.openai_api.aiohttp_upstream import AiohttpUpstream
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import InvalidFieldError
+from tests.fakes.figures import measured_figures
 
 API_KEY = SecretBytes(b"sk-canary-0123456789abcdef")
 MULTIPART = (("content-type", "multipart/form-data; boundary=b"),)
@@ -177,3 +178,23 @@ async def test_a_name_that_leads_to_this_machine_is_an_outage_unless_allowed() -
                 await upstream.close()
 
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("content_type", "count"), [("text/event-stream; charset=utf-8", 1), ("application/json", 0)]
+)
+async def test_a_streamed_answer_counts_as_open_until_it_is_left(
+    content_type: str, count: int
+) -> None:
+    async def answer(_request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=b"data: 1\n\n", headers={"content-type": content_type})
+
+    with measured_figures() as figures:
+        async with (
+            _upstream(_Server(answer)) as (upstream, _),
+            upstream.send(_request(), API_KEY, 10.0),
+        ):
+            during = sum(figures.of("keyturn_streams_open").values())
+        after = figures.of("keyturn_streams_open")
+
+    assert (during, after) == (count, {})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from keyturn_cli.__main__ import keyturn
 from keyturn_cli.commands.command_line import examples
 
+_FOLDERS_OF_EXAMPLES = ("vault-logs", "service-logs")
 ELSEWHERE = {"doctor", "local"}  # operators' and developers' commands
 
 
@@ -37,7 +39,12 @@ def _command(path: tuple[str, ...]) -> click.Command:
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-def test_the_help_of_each_command_has_examples_that_are_accepted(path: tuple[str, ...]) -> None:
+def test_the_help_of_each_command_has_examples_that_are_accepted(
+    path: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in _FOLDERS_OF_EXAMPLES:
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path)
     command = _command(path)
     told = (command.epilog or "").replace("\\\n", "").partition("Examples:\n")[2].splitlines()
 

@@ -28,7 +28,7 @@ def layout(request: pytest.FixtureRequest, tmp_path: Path) -> Layout:
 
 
 def test_the_key_service_takes_its_settings(layout: Layout) -> None:
-    ports = {"owner": 1001, "gateway": 1002, "health": 1003}
+    ports = {"owner": 1001, "gateway": 1002, "health": 1003, "metrics": 1004}
     file = layout.service_settings("keyvault-svc")
     place = VaultPlace(VAULT, layout.home / "ca.pem")
     file.write_text(key_service_settings(layout, place, ports, Variant()))
@@ -48,7 +48,7 @@ def test_the_key_service_takes_its_settings(layout: Layout) -> None:
 
 
 def test_the_gateway_takes_its_settings(layout: Layout) -> None:
-    ports = {"grpc": 1001, "http": 1002, "health": 1003}
+    ports = {"grpc": 1001, "http": 1002, "health": 1003, "metrics": 1004}
     file = layout.service_settings("gateway-svc")
     file.write_text(
         gateway_settings(
@@ -58,6 +58,7 @@ def test_the_gateway_takes_its_settings(layout: Layout) -> None:
             key_service_target="ipv4:127.0.0.1:1,127.0.0.1:2",
             upstream="http://127.0.0.1:9/v1",
             default_key=KEY,
+            variant=Variant(telemetry={"trace_ratio": 1.0}),
         )
     )
 
@@ -70,6 +71,7 @@ def test_the_gateway_takes_its_settings(layout: Layout) -> None:
     assert settings.openai.base_url == "http://127.0.0.1:9/v1"
     assert settings.tls.ca == layout.ca_file
     assert settings.default_keys == {DEMO_APP: KEY}
+    assert settings.telemetry.trace_ratio == 1.0
 
 
 def test_the_gateway_refuses_an_unencrypted_upstream_elsewhere(tmp_path: Path) -> None:
@@ -77,10 +79,11 @@ def test_the_gateway_refuses_an_unencrypted_upstream_elsewhere(tmp_path: Path) -
     text = gateway_settings(
         layout,
         VaultPlace(VAULT, tmp_path / "ca.pem"),
-        {"grpc": 1, "http": 2, "health": 3},
+        {"grpc": 1, "http": 2, "health": 3, "metrics": 4},
         key_service_target="ipv4:127.0.0.1:1",
         upstream="http://openai.example/v1",
         default_key=KEY,
+        variant=Variant(),
     )
     openai = tomllib.loads(text)["openai"]
 
@@ -96,7 +99,7 @@ def test_no_setting_holds_a_secret(tmp_path: Path) -> None:
     text = key_service_settings(
         layout,
         VaultPlace(VAULT, tmp_path / "ca.pem"),
-        {"owner": 1, "gateway": 2, "health": 3},
+        {"owner": 1, "gateway": 2, "health": 3, "metrics": 4},
         Variant(),
     )
 

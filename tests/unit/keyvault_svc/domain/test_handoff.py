@@ -11,10 +11,12 @@ from keyvault_svc.domain.key_record import KeyAssurance
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.lease import Lease
 from keyvault_svc.domain.ports import AuditTags
+from svc_runtime.audit_stream.errors import AuditUnavailableError
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.vault.errors import VaultUnavailableError
 from tests.fakes.fake_clock import START, FakeClock
 from tests.fakes.fake_handoff_wrapper import FakeHandoffWrapper
+from tests.fakes.fake_release_log import FakeReleaseLog
 from tests.fakes.fake_vault_line import FakeVaultLine
 from tests.unit.keyvault_svc.samples import CIPHERTEXT, KEY, make_record, make_version
 
@@ -28,9 +30,14 @@ async def _lease(
     *,
     is_always_wrapped: bool = False,
     lease_seconds: int = DEFAULT_LEASE_SECONDS,
+    log: FakeReleaseLog | None = None,
 ) -> Lease:
     handoff = Handoff(
-        wrapper, FakeClock(), lease_seconds=lease_seconds, is_always_wrapped=is_always_wrapped
+        wrapper,
+        log or FakeReleaseLog(),
+        FakeClock(),
+        lease_seconds=lease_seconds,
+        is_always_wrapped=is_always_wrapped,
     )
     record = replace(make_record(), assurance=assurance)
     return await handoff.lease(record, record.current, TAGS, GRANT_ID)
@@ -49,7 +56,7 @@ async def test_a_lease_carries_the_sealed_key_inline() -> None:
 
 async def test_a_lease_tells_where_the_key_is_used() -> None:
     record = replace(make_record(), base_url="https://eu.example/v1")
-    handoff = Handoff(FakeHandoffWrapper(), FakeClock())
+    handoff = Handoff(FakeHandoffWrapper(), FakeReleaseLog(), FakeClock())
 
     assert (await handoff.lease(record, record.current, TAGS)).base_url == record.base_url
 
@@ -91,7 +98,7 @@ async def test_a_key_that_cannot_be_wrapped_is_not_handed_over_inline() -> None:
 
 
 async def test_the_version_that_is_asked_for_is_handed_over() -> None:
-    handoff = Handoff(FakeHandoffWrapper(), FakeClock())
+    handoff = Handoff(FakeHandoffWrapper(), FakeReleaseLog(), FakeClock())
     version = make_version(7, KeyState.PENDING)
 
     lease = await handoff.lease(make_record(), version, TAGS)
@@ -102,7 +109,7 @@ async def test_the_version_that_is_asked_for_is_handed_over() -> None:
 
 
 async def test_what_is_destroyed_is_not_handed_over() -> None:
-    handoff = Handoff(FakeHandoffWrapper(), FakeClock())
+    handoff = Handoff(FakeHandoffWrapper(), FakeReleaseLog(), FakeClock())
 
     with pytest.raises(KeyRecordUnreadableError):
         await handoff.lease(make_record(), make_version(state=KeyState.DELETED), TAGS)
@@ -111,7 +118,7 @@ async def test_what_is_destroyed_is_not_handed_over() -> None:
 @pytest.mark.parametrize("lease_seconds", [-1, 0, MAX_LEASE_SECONDS + 1])
 def test_a_lease_lasts_1_to_30_seconds(lease_seconds: int) -> None:
     with pytest.raises(ValueError, match="1 to 30"):
-        Handoff(FakeHandoffWrapper(), FakeClock(), lease_seconds=lease_seconds)
+        Handoff(FakeHandoffWrapper(), FakeReleaseLog(), FakeClock(), lease_seconds=lease_seconds)
 
 
 @pytest.mark.parametrize("lease_seconds", [1, MAX_LEASE_SECONDS])
@@ -119,3 +126,20 @@ async def test_a_lease_lasts_as_long_as_it_was_set(lease_seconds: int) -> None:
     lease = await _lease(FakeHandoffWrapper(), lease_seconds=lease_seconds)
 
     assert lease.expire_time == START + timedelta(seconds=lease_seconds)
+
+
+@pytest.mark.parametrize("is_always_wrapped", [False, True])
+async def test_what_is_handed_over_was_recorded_before(*, is_always_wrapped: bool) -> None:
+    log = FakeReleaseLog()
+
+    lease = await _lease(FakeHandoffWrapper(), is_always_wrapped=is_always_wrapped, log=log)
+
+    assert log.recorded == [lease.lease_id]
+
+
+async def test_what_cannot_be_recorded_is_not_handed_over() -> None:
+    log = FakeReleaseLog()
+    log.is_away = True
+
+    with pytest.raises(AuditUnavailableError):
+        await _lease(FakeHandoffWrapper(), log=log)

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keyvault_svc.domain.intake import ADMIN_RULE, EMPTY_RULE, FORM_RULE, check_api_key
+from keyvault_svc.domain.intake import (
+    ADMIN_ONLY_RULE,
+    ADMIN_RULE,
+    EMPTY_RULE,
+    FORM_RULE,
+    KEY_ID_RULE,
+    check_api_key,
+    check_openai_key_id,
+)
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import InvalidFieldError
 
@@ -66,3 +74,50 @@ def test_an_accepted_key_can_stand_in_a_header(raw: bytes) -> None:
 
     assert accepted.expose().decode("ascii").isprintable()
     assert b" " not in accepted.expose()
+
+
+def test_an_admin_key_goes_in_under_the_one_name_for_it() -> None:
+    raw = b"sk-admin-" + BODY
+
+    assert check_api_key(raw, is_admin_key=True) == SecretBytes(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "rule"),
+    [
+        (b"sk-" + BODY, ADMIN_ONLY_RULE),
+        (b"sk-proj-" + BODY, ADMIN_ONLY_RULE),
+        (b"", EMPTY_RULE),
+        (b"canary", FORM_RULE),
+        (b"sk-admin-", FORM_RULE),
+    ],
+)
+def test_nothing_else_goes_in_under_that_name(raw: bytes, rule: str) -> None:
+    with pytest.raises(InvalidFieldError) as caught:
+        check_api_key(raw, is_admin_key=True)
+
+    assert caught.value.rule == rule
+
+
+@pytest.mark.parametrize("key_id", ["", "key_abcd", "key_1a2B3c4D5e6F7g8H", "key_" + "a" * 124])
+def test_an_id_at_openai_is_taken_as_it_is(key_id: str) -> None:
+    assert check_openai_key_id("openai_key_id", key_id) == key_id
+
+
+@pytest.mark.parametrize(
+    "key_id",
+    [
+        "key_",
+        "key_abc",
+        "key_" + "a" * 125,
+        "sk-" + "a" * 40,
+        "key_a b c d",
+        "key_ab/c",
+        "key_abcd\n",
+    ],
+)
+def test_what_is_no_id_at_openai_is_refused_without_being_repeated(key_id: str) -> None:
+    with pytest.raises(InvalidFieldError) as caught:
+        check_openai_key_id("openai_key_id", key_id)
+
+    assert (caught.value.field, caught.value.rule) == ("openai_key_id", KEY_ID_RULE)

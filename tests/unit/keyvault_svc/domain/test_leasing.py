@@ -230,3 +230,13 @@ async def test_a_check_refuses_what_the_prover_refuses() -> None:
 
     with pytest.raises(AppProofInvalidError):
         await stage.leasing.check(make_request(app_token=TOKEN))
+
+
+async def test_no_app_gets_the_admin_key_whatever_it_was_granted() -> None:
+    stage = LeaseStage(make_record(GRANT), policy=LeasePolicy(admin_key=KEY))
+
+    with pytest.raises(NotGrantedError):
+        await stage.leasing.acquire(make_request())
+    with pytest.raises(NotGrantedError):
+        await stage.leasing.check(make_request())
+    assert stage.store.reads == []

@@ -12,6 +12,7 @@ from keyvault_svc.domain.lease import Remaining
 from keyvault_svc.domain.leasing import LeasePolicy
 from keyvault_svc.domain.limits import LimitKind, Limits, LimitScope
 from keyvault_svc.domain.ports import AuditTags
+from svc_runtime.audit_stream.errors import AuditUnavailableError
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.vault.errors import VaultUnavailableError
 from tests.unit.keyvault_svc.lease_stage import (
@@ -59,6 +60,20 @@ async def test_a_lease_that_cannot_be_wrapped_gives_back_what_it_reserved() -> N
     assert await stage.held() == {}
     stage.line.mend()
     await stage.lease()
+
+
+async def test_a_lease_that_cannot_be_recorded_gives_back_what_it_reserved() -> None:
+    stage = LeaseStage(limited(EVERY))
+    stage.release_log.is_away = True
+
+    with pytest.raises(AuditUnavailableError):
+        await stage.lease()
+    await _settled_releases(stage)
+
+    assert await stage.held() == {}
+    stage.release_log.is_away = False
+    lease = await stage.lease()
+    assert stage.release_log.recorded == [lease.lease_id]
 
 
 async def test_a_call_that_is_given_up_in_the_hand_over_gives_back_what_it_reserved() -> None:

@@ -4,6 +4,7 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
+from keyvault_svc.domain.anomalies.baseline_store import Change, Operation
 from keyvault_svc.domain.limits import LimitKind
 from keyvault_svc.domain.names import OwnerName
 from keyvault_svc.limits.file_store import FileLimitStore
@@ -39,6 +40,7 @@ async def test_every_old_row_is_removed_as_work_goes_on() -> None:
             network=str(number),
         )
         await store.settle(used, NOW)
+    await store.baselines().change(OWNER, GRANT, [Change(Operation.ADD, "word", 1)], NOW)
     full = await store._commits.run(_counts)
     later = NOW + 800 * DAY
     for number in range(64):

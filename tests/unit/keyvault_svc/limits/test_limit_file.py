@@ -130,10 +130,26 @@ def test_a_file_that_is_no_file_of_limits_says_what_to_do(path: Path, spoil: obj
 
 def test_a_file_of_a_newer_release_is_left_alone(path: Path) -> None:
     open_limit_file(path).close()
-    _write(path, "PRAGMA user_version=2")
+    _write(path, "PRAGMA user_version=3")
 
-    with pytest.raises(LimitFileError, match="is of version 2, and this release knows 1"):
+    with pytest.raises(LimitFileError, match="is of version 3, and this release knows 2"):
         open_limit_file(path)
+
+
+def test_a_file_of_the_release_before_gets_what_it_lacks_and_keeps_what_it_has(path: Path) -> None:
+    connection = open_limit_file(path)
+    connection.execute("INSERT INTO subject VALUES ('o', 's', 1)")
+    connection.close()
+    _write(path, "DROP TABLE baseline")
+    _write(path, "PRAGMA user_version=1")
+
+    open_limit_file(path).close()
+    connection = open_limit_file(path)
+    kept = connection.execute("SELECT owner, subject FROM subject").fetchall()
+    baselines = connection.execute("SELECT count(*) FROM baseline").fetchone()
+    connection.close()
+
+    assert (kept, baselines) == ([("o", "s")], (0,))
 
 
 @pytest.mark.parametrize("name", ["none/limits.db", "."])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterator
 from io import StringIO
 
@@ -16,12 +15,11 @@ from svc_runtime.logging_setup import configure_logging
 @pytest.fixture
 def log_lines() -> Iterator[StringIO]:
     """What the service logs during the test, one JSON object per line."""
-    root, hook = logging.getLogger(), sys.excepthook
+    root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     stream = StringIO()
     configure_logging("keyvault-svc", stream)
     yield stream
     structlog.reset_defaults()
-    root.handlers, sys.excepthook = handlers, hook
+    root.handlers = handlers
     root.setLevel(level)
-    logging.captureWarnings(capture=False)

@@ -5,12 +5,14 @@ import math
 from dataclasses import dataclass, field
 
 import pytest
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from keyvault_svc.domain.events import EventType
 from keyvault_svc.notifications.channel import Attempt, Verdict
 from keyvault_svc.notifications.channel_worker import ChannelWorker
 from keyvault_svc.notifications.retry_schedule import RetrySchedule
+from svc_runtime.call_context import bind_request_id
 from tests.fakes.fake_clock import FakeClock
 from tests.unit.keyvault_svc.notifications.event_samples import sample_event
 from tests.unit.keyvault_svc.notifications.scripted_channel import (
@@ -275,4 +277,18 @@ async def test_what_a_worker_logs_names_the_event_and_no_more(answer: Attempt) -
             "reason",
             "receiver_status",
         }
+    ]
+
+
+async def test_what_becomes_of_an_event_is_logged_under_the_request_that_it_came_of() -> None:
+    stage = _stage(FAILED, DELIVERED)
+    with bind_request_id("request-0001"):
+        stage.put("k1")
+
+    with capture_logs(processors=[merge_contextvars]) as logs:
+        await stage.run_for(3600)
+
+    assert [(log["event"], log.get("request_id")) for log in logs] == [
+        ("notification_delayed", "request-0001"),
+        ("notification_delivered", "request-0001"),
     ]

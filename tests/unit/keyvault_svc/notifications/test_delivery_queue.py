@@ -15,7 +15,7 @@ def _queue(*types: EventType, max_size: int = 100) -> DeliveryQueue:
     """Return a queue with keys `k1`, `k2` and so on."""
     queue = DeliveryQueue(max_size)
     for number, event_type in enumerate(types, 1):
-        queue.put(sample_event(event_type, key_id=f"k{number}"), now=0.0)
+        queue.put(sample_event(event_type, key_id=f"k{number}"), now=0.0, request_id="0123456789")
     return queue
 
 
@@ -72,7 +72,7 @@ def test_it_tells_when_the_next_one_may_be_tried() -> None:
 def test_a_full_queue_drops_the_oldest_that_is_not_urgent() -> None:
     queue = _queue(URGENT, ORDINARY, ORDINARY, max_size=3)
 
-    dropped = queue.put(sample_event(ORDINARY, key_id="k4"), now=0.0)
+    dropped = queue.put(sample_event(ORDINARY, key_id="k4"), now=0.0, request_id="0123456789")
 
     assert dropped is not None
     assert dropped.key == "users/alice/keys/k2"
@@ -82,7 +82,7 @@ def test_a_full_queue_drops_the_oldest_that_is_not_urgent() -> None:
 def test_a_queue_full_of_urgent_ones_drops_the_oldest() -> None:
     queue = _queue(URGENT, URGENT, max_size=2)
 
-    queue.put(sample_event(ORDINARY, key_id="k3"), now=0.0)
+    queue.put(sample_event(ORDINARY, key_id="k3"), now=0.0, request_id="0123456789")
 
     assert _rest(queue) == ["k2", "k3"]
 
@@ -91,7 +91,7 @@ def test_the_one_under_way_is_not_dropped() -> None:
     queue = _queue(ORDINARY, ORDINARY, max_size=2)
     first = _take(queue)
 
-    queue.put(sample_event(ORDINARY, key_id="k3"), now=0.0)
+    queue.put(sample_event(ORDINARY, key_id="k3"), now=0.0, request_id="0123456789")
     queue.put_back(first, due=0.0)
 
     assert _rest(queue) == ["k1", "k3"]
@@ -101,7 +101,7 @@ def test_one_that_waits_for_its_time_can_be_dropped() -> None:
     queue = _queue(ORDINARY, ORDINARY, max_size=2)
     queue.put_back(_take(queue), due=10.0)
 
-    queue.put(sample_event(ORDINARY, key_id="k3"), now=0.0)
+    queue.put(sample_event(ORDINARY, key_id="k3"), now=0.0, request_id="0123456789")
 
     assert queue.next_due() == -math.inf
     assert _rest(queue) == ["k2", "k3"]

@@ -9,6 +9,7 @@ from keyvault_svc.domain.events import Event, EventType
 from keyvault_svc.notifications.outbox import Outbox
 from keyvault_svc.notifications.retry_schedule import RetrySchedule
 from svc_runtime.clock import SystemClock
+from tests.fakes.figures import measured_figures
 from tests.unit.keyvault_svc.notifications.event_samples import APP, sample_event
 from tests.unit.keyvault_svc.notifications.scripted_channel import (
     FAILED,
@@ -219,3 +220,24 @@ async def test_an_outbox_that_was_never_started_stops() -> None:
         await outbox.stop(ENOUGH_SECONDS)
 
     assert [log["count"] for log in logs] == [1]
+
+
+async def test_what_waits_is_counted_by_the_kind_of_channel() -> None:
+    names = ("mail", "webhooks[0]", "webhooks[1]")
+    outbox = _outbox(*(ScriptedChannel(name=name) for name in names))
+
+    outbox.notify(sample_event(key_id="k1"))
+    waiting = dict(outbox.waiting())
+    await outbox.stop(0)
+
+    assert waiting == {"mail": 1, "webhooks": 2}
+
+
+async def test_what_is_given_up_is_counted_by_the_kind_of_channel() -> None:
+    with measured_figures() as figures:
+        outbox = _outbox(ScriptedChannel([REFUSED], name="webhooks[3]"), ScriptedChannel())
+        outbox.start()
+        outbox.notify(sample_event(key_id="k1"))
+        await outbox.stop(ENOUGH_SECONDS)
+
+        assert figures.of("keyturn_notifications_dropped_total") == {(("channel", "webhooks"),): 1}

@@ -15,11 +15,13 @@ from keyvault_svc.domain.key_policy import KeyPolicy
 from keyvault_svc.domain.key_record import KeyAssurance
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.key_version import Verification, VerificationOutcome
+from keyvault_svc.domain.names import KeyName
 from keyvault_svc.domain.person import Person, PersonCaller
 from keyvault_svc.rpc import key_messages
 from keyvault_svc.rpc.key_messages import (
     assurance_of,
     calling_person,
+    change_of_key,
     key_message,
     optional_overlap,
     proof_message,
@@ -220,3 +222,41 @@ def test_what_is_no_length_of_time_is_refused() -> None:
         optional_overlap(RotateKeyRequest(overlap=overlap))
 
     assert caught.value.field == "overlap"
+
+
+@pytest.mark.parametrize("kind", [CreateKeyRequest, RotateKeyRequest])
+def test_an_admin_key_is_taken_under_its_name_only(
+    kind: type[CreateKeyRequest | RotateKeyRequest],
+) -> None:
+    raw = b"sk-admin-canary0123456789abcdef"
+    other = KeyName.parse("teams/operators/keys/openai-admin", "name")
+
+    assert take_api_key(kind(name=str(other), api_key=raw), other) == SecretBytes(raw)
+    with pytest.raises(InvalidFieldError):
+        take_api_key(kind(name=str(KEY), api_key=raw), other)
+    with pytest.raises(InvalidFieldError):
+        take_api_key(kind(name=str(other), api_key=API_KEY), other)
+
+
+def test_a_change_of_the_id_at_openai_is_checked() -> None:
+    told = key_pb.Key(name=str(KEY), openai_key_id="key_alice0123")
+    wrong = key_pb.Key(name=str(KEY), openai_key_id="alice")
+
+    assert change_of_key(told, ["openai_key_id"]).openai_key_id == "key_alice0123"
+    assert change_of_key(key_pb.Key(name=str(KEY)), ["openai_key_id"]).openai_key_id == ""
+    assert change_of_key(told, ["base_url"]).openai_key_id is None
+    with pytest.raises(InvalidFieldError) as caught:
+        change_of_key(wrong, ["openai_key_id"])
+    assert caught.value.field == "key.openai_key_id"
+
+
+def test_each_version_is_told_with_its_own_id_at_openai() -> None:
+    record = make_record().identified("key_current01")
+    incoming = replace(make_version(2, KeyState.PENDING), openai_key_id="key_incoming1")
+
+    message = key_message(replace(record, incoming=incoming), KeyPolicy(), START)
+
+    assert (message.openai_key_id, message.incoming.openai_key_id) == (
+        "key_current01",
+        "key_incoming1",
+    )

@@ -6,6 +6,7 @@ from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_verification_service_pb2 as verification_pb
 from keyvault_svc.domain.errors import VerificationNotFoundError
 from keyvault_svc.domain.key_state import KeyState
+from keyvault_svc.domain.names import KeyName
 from keyvault_svc.rpc.key_verification_servicer import KeyVerificationServicer
 from svc_runtime.service_error import CallerUnverifiedError, InvalidFieldError
 from tests.unit.keyvault_svc import custody_stage
@@ -98,3 +99,17 @@ async def test_nobody_claims_without_a_name() -> None:
 
     with call_by(None), pytest.raises(CallerUnverifiedError):
         await KeyVerificationServicer(stage.verifying).ClaimVerification(CLAIM, CONTEXT)
+
+
+@pytest.mark.parametrize(("admin_key", "is_admin_key"), [(KEY, True), (None, False)])
+async def test_a_claim_says_whether_it_is_of_the_admin_key(
+    admin_key: KeyName | None, *, is_admin_key: bool
+) -> None:
+    stage = await _waiting()
+
+    with call_by(A_GATEWAY):
+        answer = await KeyVerificationServicer(stage.verifying, admin_key).ClaimVerification(
+            CLAIM, CONTEXT
+        )
+
+    assert answer.verification.is_admin_key is is_admin_key

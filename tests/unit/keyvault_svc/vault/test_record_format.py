@@ -318,3 +318,18 @@ def test_nothing_sealed_shows_in_what_was_read(stored: Stored) -> None:
 
     assert "canary" not in repr(fields)
     assert "canary" not in repr(from_stored(KEY, with_canary, 1))
+
+
+def test_the_id_at_openai_of_each_version_is_kept() -> None:
+    record = make_record().identified("key_current01")
+    record = replace(
+        record, retiring=replace(make_version(3, KeyState.RETIRING), openai_key_id="key_old12345")
+    )
+
+    read = from_stored(KEY, to_stored(record), 1)
+
+    assert [version.openai_key_id for version in read.versions] == ["key_current01", "key_old12345"]
+
+
+def test_a_record_without_ids_at_openai_is_stored_as_before_there_were_any() -> None:
+    assert "openai_key_id" not in to_stored(make_record())
