@@ -66,8 +66,10 @@ async def _pieces(request: BaseRequest, give_up: float) -> AsyncIterator[bytes]:
             break
         except RequestPayloadError:
             break
-        if not piece:
+        if not piece and request.content.exception() is None:
             return
+        if not piece:  # malformed after a chunk whose end woke the reader: it sees only the end
+            break
         yield piece
     raise InvalidFieldError(_FIELD, rule)
 
