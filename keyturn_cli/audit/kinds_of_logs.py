@@ -72,7 +72,8 @@ KINDS_OF_LOGS: Final[Mapping[str, FindingKind]] = {
     ),
     "CONTROLS_NOT_BY_OPERATOR": finding(
         "What operators have stopped was changed by no operator's call (request id {request_id}).",
-        "Look at what holds (`keyturn operator show`), and see what that key service is running.",
+        "Look at what holds (`keyturn operator controls`), and see what that key service is "
+        "running.",
     ),
     "RECORD_DIFFERS": finding(
         "{service} says {said} of lease {lease}, where Vault's log says {seen}.",

@@ -119,7 +119,7 @@ KINDS_OF_USE: Final[Mapping[str, FindingKind]] = {
     ),
     "CONTROLS_CHANGED_BY_OTHER": finding(
         "{who} changed what operators have stopped and limited ({path}).",
-        "Look at what holds (`keyturn operator show`), and put it right. " + _ASK_WHO,
+        "Look at what holds (`keyturn operator controls`), and put it right. " + _ASK_WHO,
     ),
     "NOTES_TOUCHED_BY_OTHER": finding(
         "{who} touched notes of the key service ({operation} {path}).", _ASK_WHO
