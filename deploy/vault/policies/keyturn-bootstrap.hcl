@@ -1,10 +1,14 @@
-# The administrator's token for `keyvault-svc bootstrap`, in place of a root token. With --dry-run
-# (and for `keyturn doctor`) "read" and "list" are enough, and "sudo" where it stands beside "read".
-# Leave out the sections that the deployment does not use.
+# The administrator's token for `keyvault-svc bootstrap`, in place of a root token, or that of its own
+# login. With --dry-run (and for `keyturn doctor`) keyturn-bootstrap-read.hcl is enough. Leave out the sections that the deployment does not use.
 # tests/integration/keyvault_svc/test_bootstrap_policy.py keeps every line needed.
 #
 # Who holds this token decides what the policies below say, and so, in the end, about the keys: let
 # it live for minutes, and revoke it after use.
+
+# Only a token of the bootstrap's own login is revoked by it.
+path "auth/token/revoke-self" {
+  capabilities = ["update"]
+}
 
 # Audit. The first two are root-protected. Only HashiCorp Vault enables devices by request.
 path "sys/audit" {
