@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import ssl
 import sys
 from contextlib import AsyncExitStack
@@ -35,8 +34,10 @@ from svc_runtime.audit_stream.checkpoints import checkpoints
 from svc_runtime.audit_stream.logs import audited_logs
 from svc_runtime.clock import Clock, SystemClock
 from svc_runtime.grpc_channel import ReloadingChannel
+from svc_runtime.process import unless_told_to_stop
 from svc_runtime.service_error import ServiceError
-from svc_runtime.tls_files import TLSFiles, TLSFilesWatcher
+from svc_runtime.tls_files import TLSFiles
+from svc_runtime.tls_files_wait import awaited_tls_files
 from svc_runtime.vault.connect import vault_session
 from svc_runtime.vault.transit_signer import TransitSigner
 
@@ -91,7 +92,7 @@ def reconcile(settings: Settings, options: ReconcileOptions) -> int:
     report = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:
-        result = asyncio.run(_run_until_told_to_stop(settings, options))
+        result = asyncio.run(unless_told_to_stop(_run(settings, options, SystemClock())))
     except asyncio.CancelledError:
         return _complain("It was told to stop before it was done. Run it again.")
     except AdminKeyMissingError:
@@ -114,19 +115,12 @@ def reconcile(settings: Settings, options: ReconcileOptions) -> int:
     return _FOUND if result.used_elsewhere else _DONE
 
 
-async def _run_until_told_to_stop(settings: Settings, options: ReconcileOptions) -> Reconciliation:
-    """Run the job; SIGTERM and SIGINT break it off, and what it did is still signed."""
-    loop = asyncio.get_running_loop()
-    job = asyncio.create_task(_run(settings, options, SystemClock()))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, job.cancel)
-    return await job
-
-
 async def _run(settings: Settings, options: ReconcileOptions, clock: Clock) -> Reconciliation:
     async with AsyncExitStack() as stack:
         audit = stack.enter_context(audited_logs(_SERVICE, settings, EVENTS))
-        watcher = TLSFilesWatcher(TLSFiles(**settings.tls.model_dump()), clock)
+        watcher = await awaited_tls_files(
+            TLSFiles(**settings.tls.model_dump()), clock, settings.certificate_wait_seconds
+        )
         session = await stack.enter_async_context(vault_session(settings.vault, clock))
         await stack.enter_async_context(checkpoints(audit, TransitSigner(session, _SERVICE), clock))
         channel = ReloadingChannel(

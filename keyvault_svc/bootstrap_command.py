@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +20,7 @@ from keyvault_svc.bootstrap_settings import (
     LoginKind,
 )
 from keyvault_svc.settings import Settings
-from keyvault_svc.vault.bootstrap.admin_client import admin_client
+from keyvault_svc.vault.bootstrap.admin_client import AdminClient, admin_client, revoke_token
 from keyvault_svc.vault.bootstrap.emit_cli import emit_cli
 from keyvault_svc.vault.bootstrap.emit_terraform import emit_terraform
 from keyvault_svc.vault.bootstrap.errors import BootstrapError
@@ -30,16 +32,21 @@ from keyvault_svc.vault.bootstrap.login_options import (
     LoginOptions,
 )
 from keyvault_svc.vault.bootstrap.options import BootstrapOptions
+from keyvault_svc.vault.bootstrap.own_login import log_in
+from keyvault_svc.vault.bootstrap.patience import patiently
 from keyvault_svc.vault.bootstrap.recording import RecordedWrite, recorded_writes
 from keyvault_svc.vault.bootstrap.run import run_bootstrap
 from keyvault_svc.vault.bootstrap.step import StepOutcome, StepResult
+from svc_runtime.clock import SystemClock
+from svc_runtime.logging_setup import configure_logging
+from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.settings_models import SettingsError
+from svc_runtime.vault.connect import connection_of, login_of
 
 _DONE: Final = 0
 _FAILED: Final = 1
 _NOT_AS_WANTED: Final = 3
 _FAILURE: Final = "failed"  # the outcome that is printed of the step that stopped the run
-_UNMET: Final = frozenset({StepOutcome.DRIFT, StepOutcome.MANUAL})
 
 
 class EmitFormat(StrEnum):
@@ -54,52 +61,92 @@ class BootstrapCommand:
     """What the command line asks for.
 
     Attributes:
-        token_file: Holds an administrator's token. Not needed for *emit*.
+        token_file: Holds an administrator's token. `None`: log in as `[bootstrap_login]` says.
         emit: Print the set-up in this format, and ask no server anything.
         is_dry_run: Change nothing.
         is_json: Print the results for programs.
+        wait_seconds: How long to try again while Vault is away.
+        is_manual_accepted: Whether what must be done by hand is no failure of the run.
     """
 
     token_file: Path | None
     emit: EmitFormat | None = None
     is_dry_run: bool = False
     is_json: bool = False
+    wait_seconds: float = 0.0
+    is_manual_accepted: bool = False
+
+    @property
+    def unmet(self) -> frozenset[StepOutcome]:
+        """The outcomes of which none may be left."""
+        manual = frozenset[StepOutcome]() if self.is_manual_accepted else {StepOutcome.MANUAL}
+        return frozenset({StepOutcome.DRIFT, *manual})
 
 
 def bootstrap(settings: Settings, command: BootstrapCommand) -> int:
     """Set Vault up as *settings* say, or print how; return the exit code.
 
     Raises:
-        SettingsError: The settings have no `[bootstrap]`, or the token cannot be read.
+        SettingsError: The settings have no `[bootstrap]`, or neither they nor the command line say
+            whose token to use, or it cannot be read.
     """
-    options = _options(settings.bootstrap)
+    options = bootstrap_options(settings.bootstrap)
     results: list[StepResult] = []
+
+    def run() -> None:
+        results.clear()
+        report = results.append if command.is_json else _print_line
+        with _client(settings, command.token_file) as client:
+            found = run_bootstrap(client, options, dry_run=command.is_dry_run, report=report)
+        results[:] = found
+
     try:
         if command.emit is not None:
             sys.stdout.write(_EMITTERS[command.emit](recorded_writes(options)))
             return _DONE
-        client = admin_client(
-            settings.vault.address,
-            settings.vault.ca_file,
-            settings.vault.namespace,
-            _token(command.token_file),
-        )
-        report = results.append if command.is_json else _print_line
-        outcomes = {
-            result.outcome
-            for result in run_bootstrap(client, options, dry_run=command.is_dry_run, report=report)
-        }
+        patiently(run, command.wait_seconds, SystemClock(), time.sleep, _tell)
     except BootstrapError as error:
-        sys.stderr.write(f"{error.step}: {error.problem}\n  {error.remedy}\n")
+        _tell(f"{error.step}: {error.problem}\n  {error.remedy}")
         if command.is_json:
             _print_json(results, error)
         return _FAILED
     if command.is_json:
         _print_json(results)
-    return _NOT_AS_WANTED if outcomes & _UNMET else _DONE
+    return _NOT_AS_WANTED if {result.outcome for result in results} & command.unmet else _DONE
 
 
-def _options(settings: BootstrapSettings | None) -> BootstrapOptions:
+@contextmanager
+def _client(settings: Settings, token_file: Path | None) -> Iterator[AdminClient]:
+    """Yield a client with the administrator's token, or with one of the bootstrap's own login.
+
+    The latter is revoked in the end, whatever happened.
+    """
+    vault = settings.vault
+    if token_file is not None:
+        token = _token(token_file)
+        yield admin_client(vault.address, vault.ca_file, vault.namespace, token)
+        return
+    if settings.bootstrap_login is None:
+        raise SettingsError(
+            "bootstrap_login: the settings need a [bootstrap_login] login, such as "
+            "[bootstrap_login.kubernetes], or the command line --token-file"
+        )
+    configure_logging("keyvault-svc", sys.stderr)
+    held = log_in(connection_of(vault), login_of(settings.bootstrap_login))
+    client = admin_client(vault.address, vault.ca_file, vault.namespace, held.client_token)
+    try:
+        yield client
+    finally:
+        if held.is_ours and not revoke_token(client):
+            _tell(f"login: Vault did not revoke the token; it lives for {held.ttl_seconds} s.")
+
+
+def bootstrap_options(settings: BootstrapSettings | None) -> BootstrapOptions:
+    """Return what *settings* ask for.
+
+    Raises:
+        SettingsError: They are missing, or do not fit together.
+    """
     if settings is None:
         raise SettingsError("bootstrap: the settings file needs a [bootstrap] section")
     plain = settings.model_dump(exclude={"login", "kubernetes", "certificate", "jwt"})
@@ -147,16 +194,19 @@ def _print_json(results: Sequence[StepResult], error: BootstrapError | None = No
     sys.stdout.write(json.dumps(rows, indent=2) + "\n")
 
 
-def _token(token_file: Path | None) -> str:
-    if token_file is None:
-        raise SettingsError("--token-file: is needed, except with --emit")
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def _token(token_file: Path) -> SecretBytes:
     try:
-        token = token_file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        token = ""
-    if not token:
+        token = token_file.read_bytes().strip()
+    except OSError:
+        token = b""
+    if not token or not token.isascii():
         raise SettingsError(f"--token-file: {token_file} holds no token that can be read")
-    return token
+    return SecretBytes(token)
 
 
 _EMITTERS: Final[dict[EmitFormat, Callable[[Sequence[RecordedWrite]], str]]] = {

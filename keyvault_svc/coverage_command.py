@@ -1,4 +1,4 @@
-"""`keyvault-svc coverage`: tells which keys cannot be reconciled, with a progress bar."""
+"""`keyvault-svc coverage`: tells which keys cannot be reconciled, with its progress shown."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import asyncio
 import json
 import sys
 from dataclasses import dataclass
-from typing import Final, Never
-
-from tqdm import tqdm
+from typing import Final
 
 from keyvault_svc.domain.coverage import Coverage, CoverageResult
+from keyvault_svc.progress import Progress
 from keyvault_svc.settings import Settings
 from keyvault_svc.vault.kv_documents import KvDocuments
 from keyvault_svc.vault.kv_key_store import KvKeyStore
@@ -18,6 +17,7 @@ from keyvault_svc.vault.kv_rewrap_log import KvRewrapLog
 from svc_runtime.call_context import new_request_id
 from svc_runtime.clock import SystemClock
 from svc_runtime.logging_setup import configure_logging
+from svc_runtime.process import unless_told_to_stop
 from svc_runtime.settings_models import SettingsError
 from svc_runtime.vault.connect import login_of, vault_session
 from svc_runtime.vault.errors import VaultUnavailableError
@@ -48,7 +48,7 @@ def coverage(settings: Settings, options: CoverageOptions) -> int:
     """
     configure_logging("keyvault-svc", sys.stderr)
     try:
-        result = asyncio.run(_run(settings, options))
+        result = asyncio.run(unless_told_to_stop(_run(settings, options)))
     except VaultUnavailableError:
         sys.stderr.write("keyvault-svc: Vault cannot answer. Run it again.\n")
         return _FAILED
@@ -73,15 +73,10 @@ async def _run(settings: Settings, options: CoverageOptions) -> CoverageResult:
             asyncio.sleep,
             records_per_second=options.records_per_second,
         )
-        # But on a terminal: elsewhere standard error is where the log goes.
-        bar: tqdm[Never] = tqdm(
-            desc="looking", unit="owner", mininterval=0.2, file=sys.stderr, disable=None
-        )
-        with bar:
+        with Progress() as progress:
 
             def show(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
+                progress.show("looking", done, total, "owner")
 
             return await job.run(new_request_id(), show)
 

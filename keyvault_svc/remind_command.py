@@ -1,4 +1,4 @@
-"""`keyvault-svc remind`: tells owners what is due, with a progress bar."""
+"""`keyvault-svc remind`: tells owners what is due, with its progress shown."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import asyncio
 import sys
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Never
-
-from tqdm import tqdm
+from typing import Final
 
 from keyvault_svc.domain.reminding import Reminding, RemindResult
 from keyvault_svc.notifications.channel import Channel
 from keyvault_svc.notifications.channels import open_channels
 from keyvault_svc.notifications.outbox import Outbox
 from keyvault_svc.notifications.retry_schedule import RetrySchedule
+from keyvault_svc.progress import Progress
 from keyvault_svc.settings import Settings
 from keyvault_svc.vault.kv_documents import KvDocuments
 from keyvault_svc.vault.kv_key_store import KvKeyStore
@@ -22,6 +21,7 @@ from keyvault_svc.vault.kv_rewrap_log import KvRewrapLog
 from svc_runtime.call_context import new_request_id
 from svc_runtime.clock import Clock, SystemClock
 from svc_runtime.logging_setup import configure_logging
+from svc_runtime.process import unless_told_to_stop
 from svc_runtime.settings_models import SettingsError
 from svc_runtime.vault.connect import login_of, vault_session
 from svc_runtime.vault.errors import VaultUnavailableError
@@ -60,7 +60,7 @@ def remind(settings: Settings, options: RemindOptions) -> int:
     clock = SystemClock()
     channels = open_channels(settings.notifications, clock)
     try:
-        result, lost = asyncio.run(_run(settings, options, channels, clock))
+        result, lost = asyncio.run(unless_told_to_stop(_run(settings, options, channels, clock)))
     except VaultUnavailableError:
         return _complain("Vault cannot answer. Nobody was told anything: run it again.")
     for name in result.unreadable:
@@ -102,17 +102,10 @@ async def _look(settings: Settings, options: RemindOptions, clock: Clock) -> Rem
             within=options.within,
             records_per_second=options.records_per_second,
         )
-        bar: tqdm[Never] = tqdm(
-            desc="looking",
-            unit="owner",
-            mininterval=0.2 if sys.stderr.isatty() else 10.0,
-            file=sys.stderr,
-        )
-        with bar:
+        with Progress() as progress:
 
             def show(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
+                progress.show("looking", done, total, "owner")
 
             return await job.run(new_request_id(), show)
 

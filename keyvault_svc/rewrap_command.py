@@ -1,4 +1,4 @@
-"""`keyvault-svc rewrap`: a new epoch for every record, with a progress bar."""
+"""`keyvault-svc rewrap`: a new epoch for every record, with its progress shown."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import asyncio
 import sys
 from dataclasses import dataclass
 from datetime import timedelta
-from types import TracebackType
-from typing import Final, Never, Self
-
-from tqdm import tqdm
+from typing import Final
 
 from keyvault_svc.domain.errors import KeyChangedMeanwhileError, KeyRecordUnreadableError
 from keyvault_svc.domain.rewrapping import Rewrapping, RewrapResult, RewrapStep
+from keyvault_svc.progress import Progress
 from keyvault_svc.settings import Settings
 from keyvault_svc.vault.kv_documents import KvDocuments
 from keyvault_svc.vault.kv_key_store import KvKeyStore
@@ -21,6 +19,7 @@ from keyvault_svc.vault.transit_key_epochs import TransitKeyEpochs
 from svc_runtime.call_context import new_request_id
 from svc_runtime.clock import SystemClock
 from svc_runtime.logging_setup import configure_logging
+from svc_runtime.process import unless_told_to_stop
 from svc_runtime.settings_models import SettingsError
 from svc_runtime.vault.connect import login_of, vault_session
 from svc_runtime.vault.errors import VaultUnavailableError
@@ -55,7 +54,7 @@ def rewrap(settings: Settings, options: RewrapOptions) -> int:
     """
     configure_logging("keyvault-svc")
     try:
-        result = asyncio.run(_run(settings, options))
+        result = asyncio.run(unless_told_to_stop(_run(settings, options)))
     except VaultUnavailableError:
         return _complain("Vault was away for ten minutes. Run it again: it goes on from there.")
     except KeyChangedMeanwhileError:
@@ -98,8 +97,14 @@ async def _run(settings: Settings, options: RewrapOptions) -> RewrapResult:
             lease_time=_grace(options, settings.lease_seconds),
             records_per_second=options.records_per_second,
         )
-        with _Bar() as bar:
-            return await job.run(new_request_id(), bar.show, is_rotating=options.is_rotating)
+        with Progress() as progress:
+
+            def show(step: RewrapStep) -> None:
+                unit = "second" if step.phase == "waiting" else "owner"
+                note = f"rewrapped {step.rewrapped}"
+                progress.show(step.phase, step.done, step.total, unit, note)
+
+            return await job.run(new_request_id(), show, is_rotating=options.is_rotating)
 
 
 def _grace(options: RewrapOptions, longest_seconds: float) -> timedelta:
@@ -107,45 +112,6 @@ def _grace(options: RewrapOptions, longest_seconds: float) -> timedelta:
     if options.grace_seconds is not None:
         return timedelta(seconds=options.grace_seconds)
     return timedelta(seconds=longest_seconds) + _MARGIN
-
-
-class _Bar:
-    """One bar for each phase; on something that is no terminal, a line every ten seconds."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm[Never] | None = None
-        self._phase = ""
-
-    def show(self, step: RewrapStep) -> None:
-        """Show *step*."""
-        bar = self._bar
-        if bar is None or step.phase != self._phase:
-            self.close()
-            self._phase = step.phase
-            bar = self._bar = tqdm(
-                total=step.total,
-                desc=step.phase,
-                unit="s" if step.phase == "waiting" else "owner",
-                mininterval=0.2 if sys.stderr.isatty() else 10.0,
-                file=sys.stderr,
-            )
-        bar.set_postfix(rewrapped=step.rewrapped, refresh=False)
-        bar.update(step.done - bar.n)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _complain(text: str) -> int:

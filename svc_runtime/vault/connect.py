@@ -20,7 +20,12 @@ def vault_session(
         clock: Source of monotonic time.
         login: How to log in instead, such as for a job that has an identity of its own.
     """
-    connection = VaultConnection(
+    return VaultSession(connection_of(settings), login or login_of(settings), clock)
+
+
+def connection_of(settings: VaultSettings) -> VaultConnection:
+    """Return where *settings* say that Vault is, and how to speak to it."""
+    return VaultConnection(
         settings.address,
         settings.ca_file,
         settings.namespace,
@@ -28,7 +33,6 @@ def vault_session(
         settings.max_connections,
         settings.standby_addresses,
     )
-    return VaultSession(connection, login or login_of(settings), clock)
 
 
 def login_of(settings: VaultLoginSettings) -> VaultLogin:

@@ -155,7 +155,11 @@ class VaultSession:
             await pool.close()
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:  # told to stop while Vault is asked: nobody else would close the pool
+            await self.close()
+            raise
         return self
 
     async def __aexit__(

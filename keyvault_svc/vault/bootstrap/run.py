@@ -10,7 +10,11 @@ import hvac
 from keyvault_svc.vault.bootstrap.access_steps import access_steps
 from keyvault_svc.vault.bootstrap.audit_steps import audit_steps
 from keyvault_svc.vault.bootstrap.certificate_steps import certificate_steps
-from keyvault_svc.vault.bootstrap.errors import BootstrapError, BootstrapProblemError
+from keyvault_svc.vault.bootstrap.errors import (
+    BootstrapError,
+    BootstrapProblemError,
+    VaultAwayError,
+)
 from keyvault_svc.vault.bootstrap.key_storage_steps import key_storage_steps
 from keyvault_svc.vault.bootstrap.oidc_steps import oidc_steps
 from keyvault_svc.vault.bootstrap.options import BootstrapOptions
@@ -65,7 +69,12 @@ def _run_step(step: Step, vault: VaultAdmin) -> StepResult:
     try:
         finding = step.converge(vault)
     except BootstrapProblemError as problem:
-        raise BootstrapError(step.name, problem.problem, problem.remedy) from problem
+        raise BootstrapError(
+            step.name,
+            problem.problem,
+            problem.remedy,
+            is_vault_away=isinstance(problem, VaultAwayError),
+        ) from problem
     if vault.dry_run and finding.outcome in _WOULD_WRITE:
         detail = finding.detail or _WOULD_WRITE[finding.outcome]
         return StepResult(step.name, StepOutcome.DRIFT, detail)

@@ -8,12 +8,18 @@ from typing import Any, Final, cast
 import hvac
 from hvac import exceptions
 
-from keyvault_svc.vault.bootstrap.errors import MountUpgradingError, VaultRequestError
+from keyvault_svc.vault.bootstrap.errors import (
+    MountUpgradingError,
+    VaultAwayError,
+    VaultRequestError,
+)
 
 # Root-protected endpoints that the steps use ("sudo" in Vault's ACL, docs "Policies").
 _SUDO_PREFIXES: Final = ("sys/audit", "sys/auth/", "sys/config/auditing/")
 # What the KV engine answers with status 400 while a new mount becomes version 2.
 _UPGRADING: Final = "Upgrading from non-versioned"
+# What a node answers with status 500 while it knows of no leader.
+_NO_LEADER: Final = "local node not active but active cluster node not found"
 
 
 class VaultAdmin:
@@ -83,7 +89,7 @@ def _describe(error: Exception, capabilities: str, path: str) -> VaultRequestErr
                 f'path "{path}" {{ capabilities = [{capabilities}{sudo}] }}',
             )
         case exceptions.VaultDown() | exceptions.VaultNotInitialized():
-            return VaultRequestError(
+            return VaultAwayError(
                 "Vault is sealed, not initialised or in standby.",
                 "Initialise and unseal it, or name the address of the active node.",
             )
@@ -91,13 +97,17 @@ def _describe(error: Exception, capabilities: str, path: str) -> VaultRequestErr
             return MountUpgradingError(
                 f"The mount of {path} is still being prepared.", "Run the bootstrap again."
             )
+        case exceptions.InternalServerError() if _NO_LEADER in str(error):
+            return VaultAwayError(
+                "Vault has no leader.", "See that enough nodes of the cluster run and are unsealed."
+            )
         case exceptions.VaultError():
             return VaultRequestError(
                 f"Vault refuses the request {capabilities} on {path} as invalid, or failed at it.",
                 "Look for this path in the server's own log and audit log.",
             )
         case _:  # requests' errors are OSErrors: connection refused, timeout, untrusted certificate
-            return VaultRequestError(
+            return VaultAwayError(
                 "Vault cannot be reached over a trusted connection.",
                 "Check its address, that it runs, and the CA file that its certificate needs.",
             )

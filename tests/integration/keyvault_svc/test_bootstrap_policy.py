@@ -21,13 +21,16 @@ from keyvault_svc.vault.bootstrap import (
 )
 from keyvault_svc.vault.bootstrap.login_options import LoginOptions
 from tests.integration.keyvault_svc.bootstrap_policy_table import (
+    ALL_GRANTS,
     DELETED,
     GRANTS,
     LISTING,
     POLICY,
+    READ_POLICY,
     TOTP,
     WRITTEN,
     Grant,
+    grants_in,
     kind_of,
 )
 
@@ -89,13 +92,24 @@ def test_the_policy_is_enough_for_all(
     assert {r.outcome for r in second} == {StepOutcome.OK}
 
 
+def test_the_policy_to_look_holds_the_lines_that_read_and_no_others() -> None:
+    looking = {path for path, capability in ALL_GRANTS if capability in {"read", "list"}}
+
+    assert grants_in(READ_POLICY) == {
+        ("auth/token/revoke-self", "update"),
+        *(
+            (path, capability)
+            for path, capability in ALL_GRANTS
+            if path in looking and capability in {"read", "list", "sudo"}
+        ),
+    }
+
+
 @pytest.mark.usefixtures("complete")
 def test_a_dry_run_needs_only_to_look(
     empty_openbao: OpenBaoServer, with_issuer: BootstrapOptions
 ) -> None:
-    looking = {path for path, capability in GRANTS if capability in {"read", "list"}}
-    grants = {(path, name) for path, name in GRANTS if name in {"read", "list", "sudo"}}
-    client = _client(empty_openbao, {grant for grant in grants if grant[0] in looking})
+    client = _with_policy(empty_openbao, READ_POLICY)
     empty_openbao.client().write_data("keyturn-kv/config", data={"max_versions": 3})
 
     wrong = {

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,14 @@ from keyvault_svc.__main__ import main
 from keyvault_svc.bootstrap_command import BootstrapCommand, EmitFormat, bootstrap
 from keyvault_svc.bootstrap_settings import BootstrapSettings
 from keyvault_svc.settings import Settings
-from svc_runtime.settings_models import SettingsError
+from keyvault_svc.vault.bootstrap.step import StepOutcome
+from svc_runtime.settings_models import (
+    KubernetesLoginSettings,
+    SettingsError,
+    TokenFileSettings,
+    VaultLoginSettings,
+    VaultSettings,
+)
 
 POLICIES = Path(__file__).parents[3] / "deploy/vault/policies"
 LOGINS = ("keyvault-svc", "gateway-svc", "keyvault-maintenance")
@@ -95,7 +103,7 @@ def test_a_file_that_cannot_be_read_is_told_with_the_step(
     assert capsys.readouterr().err.startswith("policy keyvault-svc: The file")
 
 
-@pytest.mark.parametrize("way", [[], ["--token-file", "t", "--emit", "cli"], ["--emit", "puppet"]])
+@pytest.mark.parametrize("way", [["--token-file", "t", "--emit", "cli"], ["--emit", "puppet"]])
 def test_the_command_line_takes_a_token_or_a_format(
     way: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,3 +112,69 @@ def test_the_command_line_takes_a_token_or_a_format(
 
     assert stopped.value.code == 2
     assert "--emit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["-1", "soon", "1e9"])
+def test_the_wait_is_a_number_of_seconds(seconds: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["bootstrap", "--config", "settings.toml", "--wait", seconds])
+
+    assert stopped.value.code == 2
+
+
+def test_without_a_token_the_settings_must_say_how_to_log_in() -> None:
+    settings = _settings()
+    vault = VaultSettings.model_construct(address="https://127.0.0.1:1")
+    settings = settings.model_copy(update={"vault": vault})
+
+    with pytest.raises(SettingsError, match=r"\[bootstrap_login\]"):
+        bootstrap(settings, BootstrapCommand(token_file=None))
+
+
+@pytest.mark.parametrize("content", ["", "  \n", "s.tökén"])
+def test_a_token_file_that_holds_no_token_is_refused_by_name(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "token"
+    file.write_text(content, encoding="utf-8")
+    vault = VaultSettings.model_construct(address="https://127.0.0.1:1")
+    settings = _settings().model_copy(update={"vault": vault})
+
+    with pytest.raises(SettingsError, match=re.escape(str(file))):
+        bootstrap(settings, BootstrapCommand(file))
+
+
+def test_a_vault_that_cannot_be_reached_is_told_with_the_login(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token_file = tmp_path / "jwt"
+    token_file.write_text("a.b.c", encoding="ascii")
+    settings = _settings().model_copy(
+        update={
+            "vault": VaultSettings(
+                address="https://127.0.0.1:1",
+                token=TokenFileSettings(file=token_file),
+                request_timeout_seconds=0.1,
+            ),
+            "bootstrap_login": VaultLoginSettings(
+                kubernetes=KubernetesLoginSettings(role="keyturn-bootstrap", token_file=token_file)
+            ),
+        }
+    )
+
+    assert bootstrap(settings, BootstrapCommand(token_file=None)) == 1
+    assert "login: Vault cannot be reached" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("is_accepted", "unmet"),
+    [
+        (False, {StepOutcome.DRIFT, StepOutcome.MANUAL}),
+        (True, {StepOutcome.DRIFT}),
+    ],
+)
+def test_what_must_be_done_by_hand_is_a_failure_unless_it_is_accepted(
+    is_accepted: bool,  # noqa: FBT001 - a parameter of the test
+    unmet: set[StepOutcome],
+) -> None:
+    command = BootstrapCommand(token_file=None, is_manual_accepted=is_accepted)
+
+    assert command.unmet == unmet
