@@ -17,6 +17,7 @@ from svc_runtime.authentication import Authenticator
 from svc_runtime.clock import SystemClock
 from svc_runtime.interceptors.audit import AuditInterceptor
 from svc_runtime.interceptors.authorization import AuthorizationInterceptor
+from svc_runtime.interceptors.calls_under_way import CallsUnderWay, assign_calls
 from svc_runtime.interceptors.deadline import DeadlineInterceptor
 from svc_runtime.interceptors.error_status import (
     RUNTIME_STATUS,
@@ -28,8 +29,10 @@ from svc_runtime.interceptors.tracing import TracingInterceptor
 from svc_runtime.telemetry.metrics_of_calls import REASON, RPC_METHOD
 from svc_runtime.telemetry.spans import is_tracing
 
-# A connection is verified once, when it is made. It must end soon after its certificate does.
-_MAX_CONNECTION_AGE_SECONDS: Final = 600.0
+# A connection is verified once, when it is made, and must end soon after its certificate does. Its
+# end is also when a client looks for replicas anew, and how a server that stops gets rid of it:
+# this end loses no call. gRPC varies it by 10 %, so that not all come at once.
+DEFAULT_CONNECTION_SECONDS: Final = 20.0
 _AGE_GRACE_SECONDS: Final = 60.0  # more than the longest deadline, so that every call can end
 # Room for two tokens of 16 KiB, the app's and its user's. Between the two bounds gRPC refuses by
 # chance, and warns clients so; above the second it always does.
@@ -46,12 +49,15 @@ class Listener:
         credentials: The TLS side of the server.
         authenticator: Proves who calls.
         access_policy: Who may call what; reflection is added to it.
+        connection_seconds: After which a connection takes no further calls. Those that it has go
+            on, and the client makes a new connection.
     """
 
     address: str
     credentials: grpc.ServerCredentials
     authenticator: Authenticator
     access_policy: AccessPolicy
+    connection_seconds: float = DEFAULT_CONNECTION_SECONDS
 
 
 def build_server(
@@ -66,8 +72,8 @@ def build_server(
 ) -> tuple[grpc.aio.Server, int]:
     """Return a server that is bound but not started, and its port.
 
-    `stop(grace)` of the server refuses new calls at once and gives those in flight *grace*
-    seconds. `ServingPort` notices when it breaks.
+    Calls are lost that arrive while it is told to stop: `ServingPort` lets the clients leave first.
+    It also notices when the server breaks.
 
     Args:
         listener: Where it listens, and for whom.
@@ -84,12 +90,14 @@ def build_server(
     policy = with_reflection(listener.access_policy)
     RPC_METHOD.allow(policy)
     REASON.allow(error.reason for error in (*RUNTIME_STATUS, *status_table))
+    calls = CallsUnderWay()
     server = grpc.aio.server(
         # The first is the outermost. Audit sees everything; error_status answers for all inside.
         interceptors=[
             AuditInterceptor(SystemClock()),
             *([TracingInterceptor()] if is_tracing() else []),
             ErrorStatusInterceptor(status_table, error_domain),
+            calls,
             DeadlineInterceptor(policy, max_deadline_seconds),
             AuthorizationInterceptor(listener.authenticator, policy),
             MessageCodecInterceptor(),
@@ -101,13 +109,14 @@ def build_server(
             ("grpc.max_send_message_length", max_message_bytes),
             ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
             ("grpc.absolute_max_metadata_size", _ABSOLUTE_MAX_METADATA_BYTES),
-            ("grpc.max_connection_age_ms", round(_MAX_CONNECTION_AGE_SECONDS * 1000)),
+            ("grpc.max_connection_age_ms", round(listener.connection_seconds * 1000)),
             (
                 "grpc.max_connection_age_grace_ms",
                 round((max_deadline_seconds + _AGE_GRACE_SECONDS) * 1000),
             ),
         ],
     )
+    assign_calls(server, calls)
     register(server)
     _add_reflection(server, reflection_of)
     return server, server.add_secure_port(listener.address, listener.credentials)

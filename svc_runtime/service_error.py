@@ -4,6 +4,7 @@
     ├── InvalidFieldError        INVALID_ARGUMENT
     ├── CallerUnverifiedError    CALLER_UNVERIFIED
     ├── CallerNotAllowedError    CALLER_NOT_ALLOWED
+    ├── ServiceStoppingError     SERVICE_STOPPING
     └── (each service's own closed set, in its domain/errors.py)
 
 An error's text is a constant of its class. That of `InvalidFieldError` is made of two constants;
@@ -66,3 +67,14 @@ class CallerNotAllowedError(ServiceError):
 
     reason = "CALLER_NOT_ALLOWED"
     public_message = "This caller may not call this method."
+
+
+class ServiceStoppingError(ServiceError):
+    """The call took longer than the service may take to stop, and was cut."""
+
+    reason = "SERVICE_STOPPING"
+    public_message = (
+        "The service is being replaced and could not wait for the end of this call. "
+        "Call again: another replica serves you."
+    )
+    retry_after_seconds = 1.0

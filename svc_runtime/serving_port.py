@@ -10,6 +10,9 @@ from typing import Final, TypeAlias
 import grpc
 import structlog
 
+from svc_runtime.interceptors.calls_under_way import cut_calls
+from svc_runtime.port_sockets import connection_count, stop_listening
+
 _log = structlog.get_logger()
 
 _FIRST_PAUSE_SECONDS: Final = 0.1
@@ -18,6 +21,7 @@ _CALM_SECONDS: Final = 60.0  # after which a server counts as sound, and the pau
 _MAX_TRIES: Final = 10
 _LOOK_SECONDS: Final = 0.25  # how often a server is asked whether it broke
 _RETIRE_SECONDS: Final = 3600.0  # for the calls of a broken server; all have a shorter deadline
+_CUT_SECONDS: Final = 2.0  # for calls that are cut, to tell their callers so
 
 BuildServer: TypeAlias = Callable[[str], tuple[grpc.aio.Server, int]]
 """Takes `host:port`; returns a server that is bound but not started, and its port."""
@@ -60,15 +64,32 @@ class ServingPort:
         return self._port
 
     async def stop(self, grace_seconds: float) -> None:
-        """Refuse new calls at once, and give those in flight *grace_seconds* to end."""
+        """Take no further connections, and serve those that there are until they have ended.
+
+        Each ends by its age (`Listener.connection_seconds`), which loses no call. Calls that have
+        not ended after *grace_seconds* are cut, by `ServiceStoppingError`; 0 cuts them at once.
+        """
         self._is_told_to_stop.set()
         async with self._changing:
-            stops = [asyncio.create_task(server.stop(grace_seconds)) for server in self._servers]
+            servers = tuple(self._servers)
+        if servers:
+            stop_listening(self._port)
+            await self._until_alone(grace_seconds)
+        stops = [
+            asyncio.create_task(server.stop(_CUT_SECONDS if cut_calls(server) else 0.0))
+            for server in servers
+        ]
         waited_for = {*stops, *self._retiring}
         if self._supervision is not None:
             waited_for.add(self._supervision)
         if waited_for:
             await asyncio.wait(waited_for)
+
+    async def _until_alone(self, within_seconds: float) -> None:
+        """Wait until nobody is connected any more, for at most *within_seconds*."""
+        give_up = time.monotonic() + within_seconds
+        while connection_count(self._port) and (left := give_up - time.monotonic()) > 0:  # noqa: ASYNC110 - gRPC tells nobody when a connection ends
+            await asyncio.sleep(min(left, _LOOK_SECONDS))
 
     async def until_broken(self) -> None:
         """Return when the port is stopped.

@@ -13,7 +13,7 @@ from gateway_svc.domain.key_echo import without_key_echo
 from gateway_svc.domain.live_models import Allow, LiveModels
 from gateway_svc.domain.ports import LeaseOutcome, LiveClose, LiveSide
 from gateway_svc.domain.usage import Usage, usage_of_event
-from svc_runtime.service_error import ServiceError
+from svc_runtime.service_error import ServiceError, ServiceStoppingError
 
 _NORMAL: Final = 1000
 _GOING_AWAY: Final = 1001
@@ -31,6 +31,7 @@ _MAX_OUTAGES: Final = 3
 
 _TIME_IS_UP: Final = LiveClose(_GOING_AWAY, "TIME_IS_UP")
 _STOPPED: Final = LiveClose(_GOING_AWAY)
+_STOPPING: Final = LiveClose(_GOING_AWAY, ServiceStoppingError.reason)
 _FAULT: Final = LiveClose(_INTERNAL, "INTERNAL")
 _KEY_REFUSED: Final = "invalid_api_key"
 
@@ -210,7 +211,7 @@ class LiveSession:
 def _end_of(ended: list[asyncio.Task[LiveEnd]]) -> LiveEnd:
     """Return how the session ends of which the parts *ended* are done."""
     if not ended:
-        return LiveEnd(_STOPPED, _STOPPED, LeaseOutcome.CANCELLED)
+        return LiveEnd(_STOPPING, _STOPPED, LeaseOutcome.CANCELLED)
     ends = [task.result() for task in ended if task.exception() is None]
     return ends[0] if ends else LiveEnd(_FAULT, _STOPPED, LeaseOutcome.CANCELLED, _FAULT.reason)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 from aiohttp import HttpVersion11, web
@@ -20,6 +21,11 @@ _TOKENS: Final = ("x-keyturn-input-tokens", "x-keyturn-output-tokens")
 _TE: Final = "te"
 _TRAILER: Final = "trailer"
 _WITHOUT_BODY: Final = frozenset({204, 304})
+_EVENTS: Final = "text/event-stream"
+# Of a request: the end of what its stream of events has had so far.
+_LAST_BYTES: Final = web.RequestKey("last_bytes", bytes)
+_BLANK_LINES: Final = (b"\n\n", b"\r\n\r\n")
+_FAREWELL_SECONDS: Final = 1.0
 
 
 class AnswerNotTakenError(ConnectionError):
@@ -38,10 +44,13 @@ async def pass_on(request: web.BaseRequest, exchange: Exchange) -> web.StreamRes
         response.enable_chunked_encoding()
         response.headers[_TRAILER] = ", ".join((*(name for name, _ in receipt), *_TOKENS))
     await response.prepare(request)
-    if response.content_type == "text/event-stream":
+    if response.content_type == _EVENTS:
         request.writer.send_headers()  # the first event may take the model a while
+        request[_LAST_BYTES] = _BLANK_LINES[0]
     async for piece in exchange.body():
         await response.write(piece)
+        if _LAST_BYTES in request:
+            request[_LAST_BYTES] = (request[_LAST_BYTES] + piece[-4:])[-4:]
     if has_trailers:
         await _write_trailers(request, (*receipt, *tokens(exchange)))
     await response.write_eof()
@@ -85,6 +94,18 @@ async def answer(
     except TimeoutError:
         raise cut(request, AnswerNotTakenError()) from None
     return response
+
+
+async def end_events(request: web.BaseRequest, error: bytes) -> None:
+    """Tell *error* as the last event of the answer, if that is a stream of events under way.
+
+    OpenAI's SDKs raise it. Nothing is told in the middle of an event, which would garble both. The
+    end of the body is left to miss, for whoever does not look at events.
+    """
+    if request.get(_LAST_BYTES, b"").endswith(_BLANK_LINES):
+        with suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                await request.writer.write(b"data: " + error + b"\n\n")
 
 
 def cut(request: web.BaseRequest, error: ConnectionError) -> ConnectionError:

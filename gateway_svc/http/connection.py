@@ -46,6 +46,15 @@ def connections_for(
     )
 
 
+def say_farewell(server: web.Server) -> None:
+    """Let each answer of *server* from now on say that its connection ends with it.
+
+    A connection that is closed without a word may have the client's next request on it.
+    """
+    if isinstance(server, _Server):
+        server.is_leaving = True
+
+
 def close_idle(server: web.Server) -> None:
     """Close those connections of *server* on which no request is being served."""
     for connection in server.connections:
@@ -154,8 +163,23 @@ class _Connection(web.RequestHandler):
         return not has_begun or (self._waiter is not None and not self._waiter.done())
 
 
+class _Request(web.BaseRequest):
+    """A request whose connection may have to end with its answer."""
+
+    server: _Server
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection may serve another request; asked once the answer begins."""
+        return not self.server.is_leaving and super().keep_alive
+
+
 class _Server(web.Server):
-    """Makes the connections; aiohttp has no other way to choose their class."""
+    """Makes the connections; aiohttp has no other way to choose their class.
+
+    Attributes:
+        is_leaving: Whether every answer says that its connection ends.
+    """
 
     def __init__(
         self,
@@ -164,6 +188,7 @@ class _Server(web.Server):
     ) -> None:
         super().__init__(handler, request_factory=self._request, handler_cancellation=True)
         self._options = options
+        self.is_leaving = False
 
     def __call__(self) -> web.RequestHandler:
         return _Connection(
@@ -186,4 +211,6 @@ class _Server(web.Server):
         """Return a request; one that could not be read is answered with HTTP/1.1, too."""
         if message.method == _MALFORMED_METHOD and not message.headers:
             message = message._replace(version=HttpVersion11)
-        return self._make_request(message, payload, protocol, writer, task)
+        request = _Request(message, payload, protocol, writer, task, self._loop)
+        request.server = self
+        return request

@@ -15,6 +15,7 @@ from svc_runtime.service_error import (
     CallerUnverifiedError,
     InvalidFieldError,
     ServiceError,
+    ServiceStoppingError,
 )
 from svc_runtime.vault.errors import VaultUnavailableError
 
@@ -61,6 +62,7 @@ HTTP_STATUS: Final[Mapping[type[ServiceError], tuple[int, str]]] = {
     AuditUnavailableError: (503, _FAILED),
     IssuerUnavailableError: (503, _FAILED),
     VaultUnavailableError: (503, _FAILED),
+    ServiceStoppingError: (503, _FAILED),
 }
 """Status and OpenAI error type. Errors of typed gRPC calls do not occur over HTTP."""
 

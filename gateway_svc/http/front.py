@@ -21,7 +21,14 @@ from gateway_svc.domain.live_session import UpstreamRefusedLiveError
 from gateway_svc.domain.owner_token import FIELD as OWNER_FIELD
 from gateway_svc.domain.owner_token import owner_token_of
 from gateway_svc.domain.relay import AppCall, Relay
-from gateway_svc.http.answers import AnswerNotTakenError, answer, cut, no_such_route, pass_on
+from gateway_svc.http.answers import (
+    AnswerNotTakenError,
+    answer,
+    cut,
+    end_events,
+    no_such_route,
+    pass_on,
+)
 from gateway_svc.http.caller import HTTPAuthenticator
 from gateway_svc.http.error_status import http_error, internal_error
 from gateway_svc.http.measuring import measure
@@ -43,7 +50,7 @@ from svc_runtime.call_context import (
     new_request_id,
     request_id_from,
 )
-from svc_runtime.service_error import InvalidFieldError, ServiceError
+from svc_runtime.service_error import InvalidFieldError, ServiceError, ServiceStoppingError
 
 _log = structlog.get_logger()
 
@@ -75,6 +82,11 @@ class HTTPFront:
         self._authenticator = authenticator
         self._key_choice = key_choice
         self._timeout_seconds = request_timeout_seconds
+        self._is_stopping = False
+
+    def say_stopping(self) -> None:
+        """Tell apps whose requests are cancelled from now on that the service stops."""
+        self._is_stopping = True
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one request, and write exactly one record of it to the log."""
@@ -97,6 +109,17 @@ class HTTPFront:
             except ConnectionError:
                 outcome = {"code": "CLIENT_GONE"}
                 raise
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if not self._is_stopping or task is None:
+                    raise
+                status, headers, body = http_error(ServiceStoppingError())
+                outcome = {"reason": ServiceStoppingError.reason, "code": str(status)}
+                if request.writer.output_size > 0:
+                    await end_events(request, body)
+                    raise
+                task.uncancel()
+                response = await answer(request, status, headers, body)
             except Exception as error:  # noqa: BLE001 - the last line: nothing of a fault may reach the app
                 _log.error("internal_error", exc_info=error)
                 outcome = {"reason": "INTERNAL"}

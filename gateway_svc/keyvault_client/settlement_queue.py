@@ -24,6 +24,9 @@ _BATCH: Final = 500  # of at most 1,000 that the contract allows
 _PAUSE_SECONDS: Final = 0.2  # lets a batch gather
 _RETRY_SECONDS: Final = 1.0
 _SEND_SECONDS: Final = 5.0
+# At the end of the process, which is waited for only so long.
+_CLOSE_SECONDS: Final = 6.0
+_CLOSE_RETRY_SECONDS: Final = 0.25
 # A key service that is away for minutes under load. What does not fit is settled by the key
 # service itself, at its reservation.
 _MAX_WAITING: Final = 100_000
@@ -80,15 +83,22 @@ class SettlementQueue:
         self._task = asyncio.create_task(self._send_for_ever())
 
     async def close(self) -> None:
-        """Stop, after one last attempt to send what waits."""
+        """Stop, once what waits has been sent; that is tried for at most `_CLOSE_SECONDS`."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        while self._waiting and await self._send_batch():
-            pass
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._send_rest()
         if self._waiting:
             _log.warning("settlements_lost", count=len(self._waiting))
+
+    async def _send_rest(self) -> None:
+        """Send what waits; a key service that is being replaced as well is asked again."""
+        while self._waiting:
+            if not await self._send_batch():
+                await asyncio.sleep(_CLOSE_RETRY_SECONDS)
 
     async def _send_for_ever(self) -> None:
         while True:

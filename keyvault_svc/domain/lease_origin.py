@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Final, Self
 
@@ -39,8 +39,13 @@ class LeaseOrigin:
 
     @classmethod
     def decode(cls, encoded: str) -> Self:
-        """Return what `encode` made text of."""
-        return cls(**json.loads(encoded))
+        """Return what `encode` made text of, in this release or a later one.
+
+        What a later one added does not count. A field that a release adds needs a default, for
+        leases that the one before has given.
+        """
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in json.loads(encoded).items() if name in known})
 
 
 def network_of(source: IPv4Address | IPv6Address) -> str:

@@ -23,6 +23,7 @@ from svc_runtime.service_error import (
     CallerUnverifiedError,
     InvalidFieldError,
     ServiceError,
+    ServiceStoppingError,
 )
 
 StatusTable: TypeAlias = Mapping[type[ServiceError], grpc.StatusCode]
@@ -31,6 +32,7 @@ RUNTIME_STATUS: StatusTable = {
     InvalidFieldError: grpc.StatusCode.INVALID_ARGUMENT,
     CallerUnverifiedError: grpc.StatusCode.UNAUTHENTICATED,
     CallerNotAllowedError: grpc.StatusCode.PERMISSION_DENIED,
+    ServiceStoppingError: grpc.StatusCode.UNAVAILABLE,
 }
 """The rows of the errors that any service can raise."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 import ssl
 from collections import Counter
+from functools import partial
 
 import grpc
 import pytest
@@ -26,6 +28,7 @@ from tests.e2e.breaking import (
     verdict,
 )
 from tests.e2e.clients import DEADLINE_SECONDS, Clients, metadata, parameters
+from tests.e2e.open_load import Way, load
 
 SERVICES = ("keyvault-svc", "gateway-svc")
 TLS_PORTS = {
@@ -35,6 +38,8 @@ TLS_PORTS = {
     "gateway-http": "gateway-svc",
 }
 _MOST_CALLS = 1000  # of one caller; the reload is over long before
+_REPLACEMENTS = 3
+_SERVED_WITHIN_SECONDS = 10.0  # of the new files; the services look once a second
 _LONG_TEXT = "word " * 60  # at 50 ms a word, longer than a reload takes
 
 
@@ -119,6 +124,27 @@ async def test_no_call_fails_while_every_certificate_is_replaced(own_clients: Cl
     assert is_streaming
     assert "".join(pieces) == f"You said: {_LONG_TEXT}"
     assert await stream.code() is grpc.StatusCode.OK
+
+
+async def test_no_call_of_a_steady_load_fails_while_certificates_are_replaced_again_and_again(
+    own_clients: Clients,
+) -> None:
+    clients, ports = own_clients, own_clients.stack.ports
+    way = Way(f"ipv4:127.0.0.1:{ports['gateway-grpc']}", ports["gateway-http"])
+    serials = []
+    async with load(clients, way) as tally:
+        for _ in range(_REPLACEMENTS):
+            await asyncio.to_thread(_reissue, clients)
+            expected = _expected_serials(clients)
+            async with asyncio.timeout(_SERVED_WITHIN_SECONDS):
+                served = await until(
+                    lambda: _served_serials(clients), partial(operator.eq, expected)
+                )
+            serials += served.values()
+
+    assert tally.failures == Counter()
+    assert set(tally.served) == {"grpc", "grpc-stream", "http", "sdk", "sdk-stream"}
+    assert len(set(serials)) == _REPLACEMENTS * len(SERVICES)
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -9,46 +9,17 @@ import grpc
 import pytest
 
 from svc_runtime import serving_port
-from svc_runtime.access_policy import MethodAccess
-from svc_runtime.authentication import MTLSAuthenticator
-from svc_runtime.grpc_server import Listener, build_server
-from svc_runtime.serving_port import ServingPort
+from tests.unit.svc_runtime.echo_port import echo_port
 from tests.unit.svc_runtime.interceptors import loopback_tls
 from tests.unit.svc_runtime.interceptors.echo_service import (
-    KINDS,
-    Act,
     Context,
-    EchoService,
     LogTape,
     call_kind,
-    do_nothing,
     finish,
     method_of,
     recording,
     start,
 )
-
-
-def _port(act: Act = do_nothing) -> ServingPort:
-    roles = frozenset({"app"})
-
-    def build(address: str) -> tuple[grpc.aio.Server, int]:
-        return build_server(
-            listener=Listener(
-                address=address,
-                credentials=loopback_tls.server_credentials(),
-                authenticator=MTLSAuthenticator(lambda _: roles),
-                access_policy={method_of(kind): MethodAccess(roles) for kind in KINDS},
-            ),
-            status_table={},
-            error_domain="test.keyturn",
-            max_deadline_seconds=30,
-            max_message_bytes=64 * 1024,
-            register=EchoService(act).register,
-            reflection_of=["grpc.health.v1.Health"],
-        )
-
-    return ServingPort(build, "127.0.0.1:0")
 
 
 @pytest.fixture(name="tape", autouse=True)
@@ -76,7 +47,7 @@ async def _served(number: int) -> None:
 
 
 async def test_a_broken_server_is_replaced_on_its_port(tape: LogTape) -> None:
-    port = _port()
+    port = echo_port()
     number = await port.start()
 
     for _ in range(2):
@@ -98,7 +69,7 @@ async def test_calls_in_flight_do_not_notice_that_a_server_broke(tape: LogTape) 
         reached.put_nowait(None)
         await may_go.wait()
 
-    broken, sound = _port(act), _port(act)
+    broken, sound = echo_port(act), echo_port(act)
     numbers = [await broken.start(), await sound.start()]
     async with AsyncExitStack() as channels:
         calls = []
@@ -125,7 +96,7 @@ async def test_a_port_can_be_stopped_while_its_server_is_broken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(serving_port, "_FIRST_PAUSE_SECONDS", 600.0)
-    port = _port()
+    port = echo_port()
     number = await port.start()
     await _break(number)
 

@@ -316,7 +316,7 @@ async def test_a_cancelled_session_closes_both_sides_and_leaves_nothing_behind()
     with pytest.raises(asyncio.CancelledError):
         await run
 
-    assert app.closed == openai.closed == _STOPPED
+    assert (app.closed, openai.closed) == (LiveClose(1001, "SERVICE_STOPPING"), _STOPPED)
     assert session.outcome is LeaseOutcome.CANCELLED
     assert asyncio.all_tasks() == others
 

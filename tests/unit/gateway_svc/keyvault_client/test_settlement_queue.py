@@ -10,6 +10,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from gateway_svc.domain.ports import LeaseOutcome, LeaseSettlement
+from gateway_svc.keyvault_client import settlement_queue
 from gateway_svc.keyvault_client.settlement_queue import SettlementQueue
 from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
 from keyturn.keyvault.v1.key_lease_service_pb2_grpc import (
@@ -121,16 +122,32 @@ async def test_one_that_is_refused_does_not_take_others_along(
     assert service.settled == [s.lease_id for s in settlements if s.request_id != POISON]
 
 
-async def test_a_key_service_that_is_away_at_the_end_does_not_hold_the_stop_up(
-    key_service: tuple[KeyService, SettlementQueue],
+async def test_a_key_service_that_is_away_for_a_moment_at_the_end_is_asked_again(
+    key_service: tuple[KeyService, SettlementQueue], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(settlement_queue, "_CLOSE_RETRY_SECONDS", 0.0)
     service, queue = key_service
-    service.calls_away = 1
+    service.calls_away = 3
     queue.put(SETTLEMENT)
 
     await queue.close()
 
+    assert service.settled == [SETTLEMENT.lease_id]
+
+
+async def test_a_key_service_that_stays_away_at_the_end_does_not_hold_the_stop_up(
+    key_service: tuple[KeyService, SettlementQueue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settlement_queue, "_CLOSE_SECONDS", 0.2)
+    service, queue = key_service
+    service.calls_away = 1_000_000
+    queue.put(SETTLEMENT)
+
+    with capture_logs() as logs:
+        await queue.close()
+
     assert service.settled == []
+    assert [(x["event"], x["count"]) for x in logs] == [("settlements_lost", 1)]
 
 
 async def test_an_id_of_openai_is_cut_to_what_the_contract_takes(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from ipaddress import ip_address
 
 import pytest
@@ -40,6 +41,12 @@ def test_an_origin_comes_back_as_it_was_kept_and_fits_a_note(origin: LeaseOrigin
 
     assert LeaseOrigin.decode(encoded) == origin
     assert len(encoded) <= MAX_NOTE
+
+
+def test_what_a_later_release_adds_does_not_count() -> None:
+    later = {**json.loads(ORIGIN.encode()), "added": "later"}
+
+    assert LeaseOrigin.decode(json.dumps(later)) == ORIGIN
 
 
 @pytest.mark.parametrize(
