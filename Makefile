@@ -1,6 +1,6 @@
 # The only command surface: people, CI and the docs call these targets and nothing else.
-# Only `setup` and `lock` use the network, `test-clients`, `test-go` and `test-hashicorp` to get what
-# they run, and `demo` and `up` when they are given a real OpenAI key.
+# Only `setup` and `lock` use the network, `images` and the tests of other programs (`test-clients`,
+# `test-envoy` and so on) to get what they run, and `demo` and `up` when they are given a real OpenAI key.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,11 +10,13 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 PYTHON ?= python3
 T ?=
+REV ?=
 BIN := .venv/bin
 READY := .venv/.setup-stamp
 NODE_READY := .venv/.node-stamp
 PROMTOOL_READY := .venv/.promtool-stamp
 CLIENTS_READY := .venv-clients/.setup-stamp
+ENVOY_READY := .venv-envoy/.setup-stamp
 
 ##@ Try it
 .PHONY: help
@@ -28,15 +30,16 @@ help: ## Show this help
 setup: $(READY) node promtool ## Create .venv from the hashed locks; does nothing when they are unchanged
 	@echo ".venv is ready"
 
-# npm's registry may be out of reach where Python's is not: that costs the tests of two examples, no more.
+# npm's registry may be out of reach where Python's is not: that costs the tests of two examples and
+# of the chart's second engine, no more.
 .PHONY: node
-node: $(READY) ## Install the npm packages of the Node examples, if they can be had
-	@$(MAKE) $(NODE_READY) || echo "The npm packages of examples/ cannot be had: their tests are left out." >&2
+node: $(READY) ## Install the npm packages of the Node examples and the chart's tests, if they can be had
+	@$(MAKE) $(NODE_READY) || echo "The npm packages cannot be had: the tests of the Node examples and of Helm 3 are left out." >&2
 
-$(NODE_READY): $(READY) $(wildcard examples/node-*/package*.json)
+$(NODE_READY): $(READY) $(wildcard examples/node-*/package*.json tests/chart/helm3/package*.json)
 	@rm -f $@
-	@echo "Installing the npm packages of examples/"
-	@tools/install_node_examples.sh
+	@echo "Installing the npm packages of examples/ and tests/"
+	@tools/install_node_packages.sh
 	@touch $@
 
 # It comes out of a Debian package; a machine without apt does without the tests of the alert rules.
@@ -74,9 +77,10 @@ down: $(READY) ## Stop what `make up` started, from elsewhere
 ##@ Check it
 .PHONY: test
 test: $(READY) node promtool ## Run all tests, or those under T
-	@left_out="not clients and not go and not hashicorp"; \
+	@left_out="not clients and not envoy and not go and not hashicorp and not images and not kube"; \
 	[[ -e $(NODE_READY) ]] || left_out+=" and not node"; \
 	[[ -e $(PROMTOOL_READY) ]] || left_out+=" and not promtool"; \
+	command -v kubectl >/dev/null || left_out+=" and not kubectl"; \
 	marked=(-m "$$left_out"); \
 	if [[ -n "$(T)" ]]; then $(BIN)/pytest "$${marked[@]}" $(T); \
 	else tools/run_tests.sh "$${marked[@]}"; fi
@@ -93,17 +97,34 @@ test-clients: $(NODE_READY) $(CLIENTS_READY) ## Run the examples of all clients:
 test-go: $(CLIENTS_READY) ## Build and run the Go example; needs Go's module proxy
 	@$(BIN)/pytest -m go tests/e2e/test_examples.py
 
-$(CLIENTS_READY): $(READY) requirements/clients.txt
-	@echo "Installing requirements/clients.txt into .venv-clients"
-	@$(PYTHON) -m venv .venv-clients
-	@echo '*' > .venv-clients/.gitignore
-	@.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-	  -r requirements/clients.txt
+.PHONY: test-envoy
+test-envoy: $(ENVOY_READY) ## Put Envoy's own program in front of the gateway
+	@KEYTURN_ENVOY="$$(echo .venv-envoy/lib/python3*/site-packages/envoy/_bin/envoy)" \
+	  $(BIN)/pytest -m envoy tests/e2e/test_real_envoy.py
+
+$(CLIENTS_READY) $(ENVOY_READY): .venv-%/.setup-stamp: $(READY) requirements/%.txt
+	@echo "Installing requirements/$*.txt into .venv-$*"
+	@$(PYTHON) -m venv .venv-$*
+	@echo '*' > .venv-$*/.gitignore
+	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements/$*.txt
 	@touch $@
 
 .PHONY: test-hashicorp
 test-hashicorp: $(READY) ## Run the Vault contract on HashiCorp Vault; needs a container engine
 	@$(BIN)/pytest -m hashicorp tests/contract
+
+.PHONY: test-images
+test-images: $(READY) ## Build the images and try each; needs root, and a tool that builds images
+	@$(BIN)/pytest -m images tests/images
+
+.PHONY: test-kube
+test-kube: $(READY) ## Run the chart's pods in network namespaces that enforce its policies; needs root
+	@$(BIN)/pytest -m kube tests/kube
+
+.PHONY: test-skew
+test-skew: $(READY) ## Run beside an older release under load: make test-skew REV=v0.1.0
+	@tools/skew_test.sh "$(REV)"
 
 .PHONY: check
 check: lint types layers docs-check proto-lint proto-check lock-check secrets shellcheck ## Run every check that is no test
@@ -162,10 +183,23 @@ docs: $(READY) ## Generate docs/events.md from the catalogues of log events
 proto: $(READY) ## Generate gen/ from protos/
 	@tools/generate_protos.sh
 
+.PHONY: chart-files
+chart-files: $(READY) ## Copy into the chart what it takes of deploy/: policies, alerts, dashboards
+	@tools/copy_chart_files.sh
+
+.PHONY: manifests
+manifests: chart-files ## Render deploy/kustomize/base from the chart
+	@tools/render_kustomize.sh
+
 .PHONY: lock
 lock: $(READY) ## Pin the requirements of pyproject.toml and of examples/; UPGRADE=1 takes newer releases
 	@tools/lock_requirements.sh
-	@tools/install_node_examples.sh --lock
+	@tools/install_node_packages.sh --lock
+
+##@ Ship it
+.PHONY: images
+images: $(READY) ## Build the images, their bills of materials and archives; needs buildah, podman or docker
+	@tools/build_images.sh
 
 ##@ Clean up
 .PHONY: clean
@@ -176,4 +210,4 @@ clean: ## Remove caches and build output
 .PHONY: distclean
 distclean: clean ## Also stop the local stack and remove its state and what was installed
 	@if [[ -d .keyturn && -x $(BIN)/keyturn ]]; then $(BIN)/keyturn local down; fi
-	@rm -rf .keyturn .venv .venv-clients examples/node-*/node_modules
+	@rm -rf .keyturn .venv .venv-clients .venv-envoy examples/node-*/node_modules tests/chart/helm3/node_modules

@@ -6,9 +6,10 @@ import argparse
 import asyncio
 import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +20,16 @@ from gateway_svc.audited_opener import AuditedOpener
 from gateway_svc.domain.key_name import KeyChoice
 from gateway_svc.domain.live_relay import LiveRelay
 from gateway_svc.domain.ports import KeyLeaser, LiveUpstream, Upstream
+from gateway_svc.domain.proxied_calls import ProxiedCalls, ProxyRoute
 from gateway_svc.domain.relay import Relay
 from gateway_svc.domain.roles import AppIds
 from gateway_svc.domain.verifier import Verifier
+from gateway_svc.ext_authz.access_policy import EnvoyIds
+from gateway_svc.ext_authz.apps import Apps
+from gateway_svc.ext_authz.authorization_servicer import AuthorizationServicer, Handover, Refusals
+from gateway_svc.ext_authz.port import envoy_port
 from gateway_svc.http.caller import HTTPAuthenticator
+from gateway_svc.http.error_status import http_error, internal_error
 from gateway_svc.http.front import HTTPFront
 from gateway_svc.http.server import HTTPServer
 from gateway_svc.keyvault_client.key_leaser import GrpcKeyLeaser
@@ -34,7 +41,6 @@ from gateway_svc.metrics import MODEL, SETTLEMENTS_WAITING
 from gateway_svc.openai_api.aiohttp_upstream import AiohttpUpstream
 from gateway_svc.openai_api.traced_upstream import TracedLiveUpstream, TracedUpstream
 from gateway_svc.openai_api.websocket_upstream import WebSocketUpstream
-from gateway_svc.reconcile_command import ReconcileOptions, reconcile
 from gateway_svc.rpc.access_policy import APP_PORT
 from gateway_svc.rpc.app_calls import AppCalls
 from gateway_svc.rpc.error_status import ERROR_DOMAIN, ERROR_STATUS
@@ -53,7 +59,12 @@ from svc_runtime.grpc_server import Listener, build_server
 from svc_runtime.health import HealthServer
 from svc_runtime.http_tls import server_ssl_context
 from svc_runtime.issuers import jwt_verifier, workload_tokens
-from svc_runtime.process import stop_together, until_told_to_stop
+from svc_runtime.process import (
+    heed_sigterm,
+    stop_together,
+    unless_told_to_stop,
+    until_told_to_stop,
+)
 from svc_runtime.readiness import follow_readiness
 from svc_runtime.serving_port import ServerBrokeError, ServingPort
 from svc_runtime.settings_models import SettingsError
@@ -61,11 +72,13 @@ from svc_runtime.telemetry.measuring import measuring
 from svc_runtime.telemetry.spans import is_tracing
 from svc_runtime.telemetry.tracing import tracing
 from svc_runtime.tls_files import TLSFiles, TLSFilesError, TLSFilesWatcher
+from svc_runtime.tls_files_wait import awaited_tls_files
 from svc_runtime.vault.connect import vault_session
 from svc_runtime.vault.transit_signer import TransitSigner
 
 _log = structlog.get_logger()
 
+_STOPPED_EXIT: Final = 1
 _USAGE_EXIT: Final = 2
 _BROKEN_EXIT: Final = 70  # EX_SOFTWARE
 _SERVICE: Final = "gateway-svc"
@@ -86,7 +99,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="Exit codes: 0 none is, 1 not done (the message says why; run it again), "
         "2 bad settings, 3 some are, and their owners were told.",
     )
-    for command in (serving, reconciling):
+    checking = commands.add_parser(
+        "check-settings", help="say what is wrong with a settings file, and end; ask nobody"
+    )
+    for command in (serving, reconciling, checking):
         command.add_argument("--config", type=Path, required=True, help="settings file, TOML")
     reconciling.add_argument(
         "--day",
@@ -95,16 +111,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     reconciling.add_argument("--json", action="store_true", help="print the report as JSON")
     arguments = parser.parse_args(argv)
+    heed_sigterm()
     try:
         settings = Settings.load(arguments.config)
-        if arguments.command == "reconcile":
-            return reconcile(settings, ReconcileOptions(arguments.day, arguments.json))
-        asyncio.run(serve(settings))
+        match arguments.command:
+            case "check-settings":
+                sys.stdout.write(f"{arguments.config}: the settings can be used\n")
+            case "reconcile":
+                # What serves does without OpenAI's SDK: half a second to import, and memory.
+                from gateway_svc.reconcile_command import (  # noqa: PLC0415
+                    ReconcileOptions,
+                    reconcile,
+                )
+
+                return reconcile(settings, ReconcileOptions(arguments.day, arguments.json))
+            case _:
+                asyncio.run(unless_told_to_stop(serve(settings)))
     except (SettingsError, TLSFilesError) as error:
         sys.stderr.write(f"gateway-svc: {error}\n")
         return _USAGE_EXIT
     except ServerBrokeError:
         return _BROKEN_EXIT
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        return 0 if arguments.command == "serve" else _STOPPED_EXIT
     return 0
 
 
@@ -119,10 +148,12 @@ async def serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         audit = stack.enter_context(audited_logs(_SERVICE, settings, EVENTS))
         await stack.enter_async_context(tracing(settings.telemetry, _SERVICE))
-        watcher = TLSFilesWatcher(TLSFiles(**settings.tls.model_dump()), clock)
         health = HealthServer(settings.health_address)
         await health.start()
         stack.push_async_callback(health.stop)
+        watcher = await awaited_tls_files(
+            TLSFiles(**settings.tls.model_dump()), clock, settings.certificate_wait_seconds
+        )
         session = await stack.enter_async_context(vault_session(settings.vault, clock))
         await stack.enter_async_context(checkpoints(audit, TransitSigner(session, _SERVICE), clock))
         verifier = jwt_verifier(settings.app_issuers, clock)
@@ -165,19 +196,28 @@ async def serve(settings: Settings) -> None:
             poll_seconds=settings.verification.poll_seconds,
             concurrency=settings.verification.concurrency,
         )
-        key_choice = KeyChoice(settings.keys_by_app())
-        app_ids = AppIds(settings.app_id_prefix)
-        grpc_port = _grpc_port(settings, watcher, app_ids, relay, AppCalls(key_choice))
+        apps = Apps(
+            AppIds(settings.app_id_prefix),
+            workload_tokens(verifier, settings.app_issuers),
+            KeyChoice(settings.keys_by_app()),
+        )
+        # Not the measured leaser: OpenAI's answers to these calls pass by somebody else.
+        proxied = partial(ProxiedCalls, GrpcKeyLeaser(channel, queue), opener, clock)
+        grpc_ports = [
+            _grpc_port(settings, watcher, apps.ids, relay, AppCalls(apps.key_choice)),
+            *_envoy_ports(settings, watcher, apps, proxied),
+        ]
         front = HTTPFront(
             relay,
             LiveRelay(leaser, opener, live_openai, clock),
-            HTTPAuthenticator(app_ids, workload_tokens(verifier, settings.app_issuers), clock),
-            key_choice,
+            HTTPAuthenticator(apps.ids, apps.tokens, clock),
+            apps.key_choice,
             request_timeout_seconds=settings.request_timeout_seconds,
         )
         http_server = HTTPServer(front, server_ssl_context(watcher), address=settings.http_address)
-        stack.push_async_callback(stop_together, [grpc_port, http_server], settings.drain_seconds)
-        await grpc_port.start()
+        stack.push_async_callback(stop_together, [*grpc_ports, http_server], settings.drain_seconds)
+        for port in grpc_ports:
+            await port.start()
         await http_server.start()
         stack.push_async_callback(health.drain)
         for task in (
@@ -185,8 +225,8 @@ async def serve(settings: Settings) -> None:
             worker.run(),
         ):
             stack.callback(asyncio.create_task(task).cancel)
-        _log.info("serving", count=2)
-        await until_told_to_stop([grpc_port])
+        _log.info("serving", count=len(grpc_ports) + 1)
+        await until_told_to_stop(grpc_ports)
         _log.info("stopping")
 
 
@@ -216,6 +256,7 @@ def _grpc_port(
                 mtls_server_credentials(watcher),
                 MTLSAuthenticator(app_ids.roles_of),
                 APP_PORT,
+                settings.connection_seconds,
             ),
             status_table=ERROR_STATUS,
             error_domain=ERROR_DOMAIN,
@@ -226,6 +267,33 @@ def _grpc_port(
         )
 
     return ServingPort(build, settings.grpc_address)
+
+
+def _envoy_ports(
+    settings: Settings,
+    watcher: TLSFilesWatcher,
+    apps: Apps,
+    calls: Callable[[ProxyRoute], ProxiedCalls],
+) -> list[ServingPort]:
+    """Return the port where Envoys ask, if there is to be one."""
+    wanted = settings.ext_authz
+    if wanted is None:
+        return []
+    return [
+        envoy_port(
+            wanted.address,
+            mtls_server_credentials(watcher),
+            EnvoyIds(wanted.envoy_ids()),
+            AuthorizationServicer(
+                calls(ProxyRoute(wanted.upstream_base_url, settings.openai.base_url)),
+                apps,
+                Handover(wanted.upstream_base_url, wanted.key_header, wanted.takes_text_bodies),
+                Refusals(http_error, internal_error),
+            ),
+            (ERROR_DOMAIN, ERROR_STATUS),
+            settings.connection_seconds,
+        )
+    ]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -14,6 +14,7 @@ from gateway_svc.domain.key_name import KeyName
 from gateway_svc.domain.roles import AppIds
 from svc_runtime.app_naming import overlap
 from svc_runtime.audit_stream.settings import AuditStreamSettings
+from svc_runtime.grpc_server import DEFAULT_CONNECTION_SECONDS
 from svc_runtime.service_error import InvalidFieldError
 from svc_runtime.settings_models import (
     Address,
@@ -122,6 +123,41 @@ class VerificationSettings(BaseModel):
     """How many keys to try at the same time."""
 
 
+class ExtAuthzSettings(BaseModel):
+    """The port where Envoys ask for keys, to send apps' calls themselves."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address: Address
+    """Where Envoys ask: mTLS."""
+    envoys: Annotated[tuple[str, ...], Field(min_length=1, max_length=100)]
+    """Their SPIFFE ids. Each sees the plaintext of every key that it is handed."""
+    upstream_base_url: _BaseURL
+    """Where their routes lead. A key for another place is refused, and so is a route that does not
+    say that it leads there."""
+    key_header: Literal["authorization", "x-aigw-api-key"] = "authorization"
+    """Header that the key goes into: OpenAI's own, or the one that Envoy AI Gateway reads."""
+    takes_text_bodies: bool = False
+    """Take JSON bodies as text, too, for an Envoy that cannot be told to send bytes."""
+
+    @model_validator(mode="after")
+    def _envoys_are_names(self) -> Self:
+        self.envoy_ids()
+        return self
+
+    def envoy_ids(self) -> frozenset[SpiffeId]:
+        """Return `envoys`, parsed.
+
+        Raises:
+            ValueError: One is malformed.
+        """
+        try:
+            return frozenset(map(SpiffeId.parse, self.envoys))
+        except ValueError:
+            pass
+        raise ValueError("envoys: each must be a SPIFFE ID")
+
+
 class Settings(ServiceSettings):
     """Everything that can be set. Times are in seconds."""
 
@@ -146,14 +182,19 @@ class Settings(ServiceSettings):
     key_service: KeyServiceSettings
     openai: OpenAISettings = OpenAISettings()
     verification: VerificationSettings = VerificationSettings()
+    ext_authz: ExtAuthzSettings | None = None
+    """A further front, for Envoys; off unless it is given."""
     telemetry: TelemetrySettings = TelemetrySettings()
     audit_stream: AuditStreamSettings = AuditStreamSettings()
     measured_models: Annotated[tuple[_ModelName, ...], Field(max_length=100)] = ()
     """Models that metrics tell apart, beside the well-known ones; all others count as `other`."""
     request_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 900
     """The longest request: for HTTP it is the bound, for gRPC the longest deadline."""
+    connection_seconds: Annotated[float, Field(ge=1, le=600)] = DEFAULT_CONNECTION_SECONDS
+    """After which a gRPC connection takes no further calls, so that clients find new replicas."""
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 30
-    """How long calls in flight may take to end when the service stops."""
+    """How long clients may take to leave, and calls to end, when the service stops. It loses no
+    call if it is longer than `connection_seconds` by what a call takes."""
 
     @model_validator(mode="after")
     def _names_are_names(self) -> Self:
@@ -163,6 +204,19 @@ class Settings(ServiceSettings):
             if scopes is not None and not overlap(scopes, [self.app_id_prefix]):
                 raise ValueError("app_issuers: an issuer names no app that app_id_prefix covers")
         self.keys_by_app()
+        return self
+
+    @model_validator(mode="after")
+    def _keys_go_where_they_may(self) -> Self:
+        if self.ext_authz is None:
+            return self
+        if self.ext_authz.upstream_base_url not in self.openai.base_urls:
+            raise ValueError(
+                "ext_authz.upstream_base_url must be openai.base_url or one of other_base_urls"
+            )
+        app_ids = AppIds(self.app_id_prefix)
+        if any(app_ids.roles_of(envoy) for envoy in self.ext_authz.envoy_ids()):
+            raise ValueError("ext_authz.envoys: an app must not be handed keys")
         return self
 
     def keys_by_app(self) -> dict[SpiffeId, KeyName]:

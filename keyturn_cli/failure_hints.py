@@ -127,6 +127,7 @@ BY_REASON: Final[Mapping[str, Advice]] = {
     "KEY_SERVICE_UNAVAILABLE": Advice(ExitCode.UNAVAILABLE, _AGAIN),
     "LIMIT_STORE_UNAVAILABLE": Advice(ExitCode.UNAVAILABLE, _AGAIN),
     "LEASE_EXPIRED": Advice(ExitCode.UNAVAILABLE, _AGAIN),
+    "SERVICE_STOPPING": Advice(ExitCode.UNAVAILABLE, _AGAIN),
     "UPSTREAM_UNAVAILABLE": Advice(ExitCode.UNAVAILABLE, "Try again; OpenAI may be down."),
     "UPSTREAM_NOT_ALLOWED": Advice(
         ExitCode.REFUSED,

@@ -12,11 +12,12 @@ from typing import Final
 import structlog
 
 from keyvault_svc.background import settle_overdue, tidy
-from keyvault_svc.bootstrap_command import BootstrapCommand, bootstrap
+from keyvault_svc.bootstrap_command import BootstrapCommand, bootstrap, bootstrap_options
 from keyvault_svc.command_line import make_parser
 from keyvault_svc.coverage_command import CoverageOptions, coverage
 from keyvault_svc.domain.lease_proofs import LeaseProver
 from keyvault_svc.doors import Doors
+from keyvault_svc.health_command import check_health
 from keyvault_svc.identity.people import PeopleByToken
 from keyvault_svc.key_life import KeyLife
 from keyvault_svc.lease_life import LeaseLife
@@ -36,18 +37,25 @@ from svc_runtime.audit_stream.logs import audited_logs
 from svc_runtime.clock import SystemClock
 from svc_runtime.health import HealthServer
 from svc_runtime.issuers import jwt_verifier, workload_tokens
-from svc_runtime.process import stop_together, until_told_to_stop
+from svc_runtime.process import (
+    heed_sigterm,
+    stop_together,
+    unless_told_to_stop,
+    until_told_to_stop,
+)
 from svc_runtime.readiness import follow_readiness
 from svc_runtime.serving_port import ServerBrokeError
 from svc_runtime.settings_models import SettingsError
 from svc_runtime.telemetry.measuring import measuring
 from svc_runtime.telemetry.tracing import tracing
-from svc_runtime.tls_files import TLSFiles, TLSFilesError, TLSFilesWatcher
+from svc_runtime.tls_files import TLSFiles, TLSFilesError
+from svc_runtime.tls_files_wait import awaited_tls_files
 from svc_runtime.vault.connect import vault_session
 from svc_runtime.vault.transit_signer import TransitSigner
 
 _log = structlog.get_logger()
 
+_STOPPED_EXIT: Final = 1
 _USAGE_EXIT: Final = 2
 _BROKEN_EXIT: Final = 70  # EX_SOFTWARE
 _SERVICE: Final = "keyvault-svc"
@@ -56,22 +64,40 @@ _SERVICE: Final = "keyvault-svc"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line *argv*, that of the process by default; return the exit code."""
     arguments = make_parser().parse_args(argv)
+    heed_sigterm()
     try:
+        if arguments.command == "check-health":
+            return check_health(arguments.questions, arguments.wait)
         return _run(arguments, Settings.load(arguments.config))
     except (SettingsError, TLSFilesError) as error:
         sys.stderr.write(f"keyvault-svc: {error}\n")
         return _USAGE_EXIT
     except ServerBrokeError:
         return _BROKEN_EXIT
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        if arguments.command == "serve":
+            return 0
+        sys.stderr.write("keyvault-svc: It was told to stop before it was done. Run it again.\n")
+        return _STOPPED_EXIT
 
 
 def _run(arguments: argparse.Namespace, settings: Settings) -> int:
     match arguments.command:
         case "bootstrap":
             command = BootstrapCommand(
-                arguments.token_file, arguments.emit, arguments.dry_run, arguments.json
+                arguments.token_file,
+                arguments.emit,
+                is_dry_run=arguments.dry_run,
+                is_json=arguments.json,
+                wait_seconds=arguments.wait,
+                is_manual_accepted=arguments.accept_manual,
             )
             return bootstrap(settings, command)
+        case "check-settings":
+            if settings.bootstrap is not None:
+                bootstrap_options(settings.bootstrap)
+            sys.stdout.write(f"{arguments.config}: the settings can be used\n")
+            return 0
         case "rewrap":
             options = RewrapOptions(arguments.rate, not arguments.no_rotate, arguments.grace)
             return rewrap(settings, options)
@@ -80,7 +106,7 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> int:
         case "coverage":
             return coverage(settings, CoverageOptions(arguments.rate, arguments.json))
         case _:
-            asyncio.run(serve(settings))
+            asyncio.run(unless_told_to_stop(serve(settings)))
             return 0
 
 
@@ -97,10 +123,12 @@ async def serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         audit = stack.enter_context(audited_logs(_SERVICE, settings, EVENTS))
         await stack.enter_async_context(tracing(settings.telemetry, _SERVICE))
-        watcher = TLSFilesWatcher(TLSFiles(**settings.tls.model_dump()), clock)
         health = HealthServer(settings.health_address)
         await health.start()
         stack.push_async_callback(health.stop)
+        watcher = await awaited_tls_files(
+            TLSFiles(**settings.tls.model_dump()), clock, settings.certificate_wait_seconds
+        )
         session = await stack.enter_async_context(vault_session(settings.vault, clock))
         await stack.enter_async_context(checkpoints(audit, TransitSigner(session, _SERVICE), clock))
         people_verifier = jwt_verifier([settings.people], clock)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from keyvault_svc.bootstrap_command import EmitFormat
+from keyvault_svc.health_command import DEFAULT_WAIT_SECONDS
 from keyvault_svc.remind_command import DEFAULT_WITHIN_DAYS
 from keyvault_svc.rewrap_command import DEFAULT_RATE
+from svc_runtime.health_check import HealthQuestion
 
 _MAX: Final = 100_000
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,3})([dh])")
@@ -18,7 +20,7 @@ _RECORDS: Final = "records to look at each second, at most (default: %(default)s
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of `serve`, `bootstrap`, `rewrap`, `remind` and `coverage`."""
+    """Return the parser of `serve` and of the jobs."""
     parser = argparse.ArgumentParser(
         prog="keyvault-svc", description="Keeps owners' OpenAI keys, and leases them to gateways."
     )
@@ -26,7 +28,8 @@ def make_parser() -> argparse.ArgumentParser:
     serving = commands.add_parser("serve", help="serve owners and gateways until SIGTERM")
     preparing = commands.add_parser(
         "bootstrap",
-        help="set up Vault for Keyturn; running it again changes nothing",
+        help="set up Vault for Keyturn, with a token of [bootstrap_login] unless one is given; "
+        "running it again changes nothing",
         epilog="Exit codes: 0 all is set up, 1 a step failed, 2 bad settings, "
         "3 something is missing or differs (with --dry-run), or must be done by hand.",
     )
@@ -48,9 +51,32 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 all can, 1 not done, or records cannot be read, 2 bad settings, "
         "3 some cannot.",
     )
-    for command in (serving, preparing, rewrapping, reminding, covering):
+    checking = commands.add_parser(
+        "check-settings", help="say what is wrong with a settings file, and end; ask nobody"
+    )
+    asking = commands.add_parser(
+        "check-health",
+        help="ask processes of either service on their health ports, as a probe does",
+        epilog="Exit codes: 0 all serve, 1 one does not.",
+    )
+    asking.add_argument(
+        "questions",
+        type=_question,
+        nargs="+",
+        metavar="HOST:PORT[/SERVICE]",
+        help="a health port, and a gRPC service for whether it may get traffic; "
+        "without one, whether the process is alive",
+    )
+    asking.add_argument(
+        "--wait",
+        type=_positive,
+        default=DEFAULT_WAIT_SECONDS,
+        metavar="SECONDS",
+        help="how long to wait until all serve (default: %(default)s)",
+    )
+    for command in (serving, preparing, rewrapping, reminding, covering, checking):
         command.add_argument("--config", type=Path, required=True, help="settings file, TOML")
-    way = preparing.add_mutually_exclusive_group(required=True)
+    way = preparing.add_mutually_exclusive_group()
     way.add_argument("--token-file", type=Path, help="file that holds an administrator's token")
     way.add_argument(
         "--emit",
@@ -59,6 +85,19 @@ def make_parser() -> argparse.ArgumentParser:
         help="print the set-up as a script of bao or vault commands, or as Terraform; ask nobody",
     )
     preparing.add_argument("--dry-run", action="store_true", help="change nothing, report drift")
+    preparing.add_argument(
+        "--wait",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long to try again while Vault cannot be reached, is sealed or has no leader "
+        "(default: not at all)",
+    )
+    preparing.add_argument(
+        "--accept-manual",
+        action="store_true",
+        help="end with 0 where nothing is left but what must be done by hand; it is still told",
+    )
     for command in (preparing, covering):
         command.add_argument("--json", action="store_true", help="print the results as JSON")
     for command in (rewrapping, reminding, covering):
@@ -85,6 +124,17 @@ def make_parser() -> argparse.ArgumentParser:
         "(default: the longest deadline and lease that the settings allow, and 10 s)",
     )
     return parser
+
+
+def _question(text: str) -> HealthQuestion:
+    try:
+        return HealthQuestion.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _seconds(text: str) -> float:
+    return 0.0 if text == "0" else _positive(text)
 
 
 def _positive(text: str) -> float:

@@ -23,6 +23,7 @@ from keyvault_svc.limit_settings import LimitsSettings
 from keyvault_svc.notification_settings import NotificationSettings
 from keyvault_svc.reconciliation_settings import ReconciliationSettings
 from svc_runtime.audit_stream.settings import AuditStreamSettings
+from svc_runtime.grpc_server import DEFAULT_CONNECTION_SECONDS
 from svc_runtime.settings_models import (
     Address,
     AppIssuers,
@@ -198,8 +199,11 @@ class Settings(ServiceSettings):
     prices_file: Path | None = None
     """What models cost; by default a list that comes along."""
     max_deadline_seconds: Annotated[float, Field(gt=0, le=300)] = 60
-    drain_seconds: Annotated[float, Field(ge=0, le=300)] = 10
-    """How long calls in flight may take to end when the service stops."""
+    connection_seconds: Annotated[float, Field(ge=1, le=600)] = DEFAULT_CONNECTION_SECONDS
+    """After which a gRPC connection takes no further calls, so that clients find new replicas."""
+    drain_seconds: Annotated[float, Field(ge=0, le=300)] = 30
+    """How long clients may take to leave, and calls to end, when the service stops. It loses no
+    call if it is longer than `connection_seconds` by what a call takes."""
     keys: KeySettings = KeySettings()
     consent: ConsentSettings = ConsentSettings()
     ceilings: CeilingSettings = CeilingSettings()
@@ -207,9 +211,12 @@ class Settings(ServiceSettings):
     reconciliation: ReconciliationSettings = ReconciliationSettings()
     anomalies: AnomalySettings = AnomalySettings()
     maintenance: VaultLoginSettings | None = None
-    """How `keyvault-svc rewrap` and `remind` log in, with an identity of their own: as in
-    `vault`."""
+    """How `keyvault-svc rewrap`, `remind` and `coverage` log in, with an identity of their own: as
+    in `vault`."""
     bootstrap: BootstrapSettings | None = None
+    bootstrap_login: VaultLoginSettings | None = None
+    """How `keyvault-svc bootstrap` logs in where it is given no token, with an identity of its own:
+    as in `vault`."""
 
     def key_policy(self) -> KeyPolicy:
         """Return what holds for every key, as the rules know it."""

@@ -60,6 +60,15 @@ RUNTIME_EVENTS: Final = (
         is_of_process=True,
     ),
     LogEvent(
+        name="certificate_awaited",
+        level=_WARNING,
+        meaning="The files of the certificate are not there, or cannot be used. The process waits "
+        "for them, for `certificate_wait_seconds`, and serves nobody until then.",
+        remedy="If it lasts, look at what issues them, and at the files below `tls`.",
+        fields=(F.PATH,),
+        is_of_process=True,
+    ),
+    LogEvent(
         name="certificate_reloaded",
         level=_INFO,
         meaning="New files of the certificate are in use; `generation` counts them.",

@@ -145,6 +145,8 @@ class ServiceSettings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning"] = "info"
     """What is less is not logged, except events that are evidence."""
+    certificate_wait_seconds: Annotated[float, Field(ge=0, le=600)] = 0
+    """How long the process waits at its start for files of the certificate that it cannot use."""
 
     @classmethod
     def settings_customise_sources(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +12,14 @@ from tests.process_hooks import process_hooks
 
 __all__ = ["canary_key", "openbao", "process_hooks"]
 
+_TESTS = Path(__file__).parent
 _LAST = "test_canary.py"
-_PARTS = ("cluster", "stack-a", "stack-b", "rest")
+_EACH = "each"
+_PARTS = ("alone", "unit", "stack-a", "stack-b", "stack-c", "rest")
+_ALONE = {"cluster", "test_rolling_restart.py"}  # a busy machine would fail what they load or time
+_UNIT_FOLDERS = {"architecture", "unit"}
 _STACK_FOLDERS = {"e2e", "fuzz"}
-_STACK_B_FROM = "test_n"  # the modules of a stack from here on take about as long as those before
+_STACK_B_FROM, _STACK_C_FROM = "test_n", "test_re"  # so that both lanes take about as long
 _CAPTURED = pytest.StashKey[list[str]]()
 
 
@@ -34,24 +39,32 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_CAPTURED] = []
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave modules of other parts alone: to import them all takes as long as some part does."""
+    part = config.getoption("--part")
+    if not part or not collection_path.name.startswith("test_"):
+        return None
+    return _part_of(collection_path) not in {part, _EACH} or None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the search for the canary key come last: it judges what all other tests left."""
-    if part := config.getoption("--part"):
-        others = [item for item in items if _part_of(item) not in {part, "each"}]
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if _part_of(item) in {part, "each"}]
     items.sort(key=lambda item: item.path.name == _LAST)
 
 
-def _part_of(item: pytest.Item) -> str:
-    if item.path.name == _LAST:
-        return "each"
-    folders = set(item.nodeid.split("/"))
-    if "cluster" in folders:
-        return "cluster"
-    if not folders & _STACK_FOLDERS:
+def _part_of(module: Path) -> str:
+    names = set(module.relative_to(_TESTS).parts)
+    if module.name == _LAST:
+        return _EACH
+    if names & _ALONE:
+        return "alone"
+    if names & _UNIT_FOLDERS:
+        return "unit"
+    if not names & _STACK_FOLDERS:
         return "rest"
-    return "stack-a" if item.path.name < _STACK_B_FROM else "stack-b"
+    if module.name < _STACK_B_FROM:
+        return "stack-a"
+    return "stack-b" if module.name < _STACK_C_FROM else "stack-c"
 
 
 @pytest.hookimpl(wrapper=True)

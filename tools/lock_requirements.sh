@@ -20,4 +20,6 @@ for extra in keyvault gateway cli; do
 done
 
 # Run beside Keyturn, not with it, and choose their own versions of what both use.
-"$uv" pip compile --group clients "${options[@]}" -o requirements/clients.txt >/dev/null
+for group in clients envoy; do
+  "$uv" pip compile --group "$group" "${options[@]}" -o "requirements/$group.txt" >/dev/null
+done

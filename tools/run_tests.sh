@@ -1,28 +1,55 @@
 #!/usr/bin/env bash
-# Run all tests in parts. Faults of a Vault cluster come alone: what they time is how soon a call is
-# answered again, and a busy machine is slow too. Then the other parts side by side, as most of each
-# is waiting. The canary key is searched for at the end of each. Arguments go to all.
+# Run all tests in parts, some of them side by side, as most of each is waiting. Faults of a Vault
+# cluster time how soon a call is answered again, and restarts are under load; a busy machine is slow
+# too, so only the unit tests run beside those, and give way to them. The canary key is searched for
+# at the end of each part. Arguments go to all.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 status=0
-.venv/bin/pytest --part cluster "$@" || status=$?
-
 outputs="$(mktemp -d)"
-beside=()
-# Each is a process group of its own: Ctrl-C does not reach it, so it is ended whole at the exit.
-set -m
-for part in stack-a rest; do
-  .venv/bin/pytest --part "$part" "$@" >"$outputs/$part" 2>&1 &
-  beside+=("$!")
-done
-set +m
-trap 'for group in "${beside[@]}"; do kill -- "-$group" 2>/dev/null || true; done; rm -rf "$outputs"' EXIT
+beside=""
 
-.venv/bin/pytest --part stack-b "$@" || status=$?
-echo "The other parts, which ran meanwhile:"
-for group in "${beside[@]}"; do
-  wait "$group" || status=$?
-done
-cat "$outputs"/*
+run_parts() { # PART... -- ARGUMENT...: run each, whatever became of the one before
+  local failed=0 parts=()
+  for part in "$@"; do
+    [[ "$part" != -- ]] || break
+    parts+=("$part")
+  done
+  for part in "${parts[@]}"; do
+    .venv/bin/pytest --part "$part" "${@:${#parts[@]}+2}" || failed=$?
+  done
+  return "$failed"
+}
+
+run_beside() { # as run_parts, in the background
+  # A process group of its own: Ctrl-C does not reach it, so it is ended whole at the exit.
+  set -m
+  run_parts "$@" >"$outputs/beside" 2>&1 &
+  beside=$!
+  set +m
+}
+
+wait_beside() {
+  echo "What ran meanwhile:"
+  wait "$beside" || status=$?
+  beside=""
+  cat "$outputs/beside"
+}
+
+# shellcheck disable=SC2329  # the trap calls it
+end_all() {
+  [[ -z "$beside" ]] || kill -- "-$beside" 2>/dev/null || true
+  rm -rf "$outputs"
+}
+trap end_all EXIT
+
+run_beside unit -- "$@"
+renice --priority 10 --pgrp "$beside" >/dev/null
+run_parts alone -- "$@" || status=$?
+wait_beside
+
+run_beside rest stack-c -- "$@"
+run_parts stack-a stack-b -- "$@" || status=$?
+wait_beside
 exit "$status"

@@ -142,7 +142,7 @@ class Relay:
         """
         give_up = self._clock.monotonic() + call.timeout_seconds
         outgoing = await self._outgoing(call)  # (1)
-        request = _lease_request(call, outgoing)
+        request = lease_request(call, outgoing.facts, outgoing.sha256)
         async with self._leases.acquired(request, self._remaining(give_up)) as use:  # (2), (6)
             api_key = await self._leases.open(use, self._remaining(give_up))  # (3)
             use.outcome = LeaseOutcome.UPSTREAM_FAILED
@@ -236,8 +236,14 @@ def _read_whole(call: AppCall, headers: Headers, body: bytes) -> _Outgoing:
     )
 
 
-def _lease_request(call: AppCall, outgoing: _Outgoing) -> LeaseRequest:
-    facts = outgoing.facts
+def lease_request(call: AppCall, facts: RequestFacts, body_sha256: bytes) -> LeaseRequest:
+    """Return what the key service is asked for *call*.
+
+    Args:
+        call: The call.
+        facts: What its request says.
+        body_sha256: Of the body as the app sent it; empty while it is streamed.
+    """
     return LeaseRequest(
         call.request_id,
         call.key,
@@ -246,7 +252,7 @@ def _lease_request(call: AppCall, outgoing: _Outgoing) -> LeaseRequest:
         call.endpoint.name,
         facts.model,
         call.source_ip,
-        outgoing.sha256,
+        body_sha256,
         facts.token_bounds.input,
         facts.token_bounds.output,
         call.app_token,

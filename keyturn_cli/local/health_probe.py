@@ -19,9 +19,9 @@ _OPTIONS: Final = (("grpc.enable_http_proxy", 0),)
 class HealthProbe:
     """Asks a service's health port, as Kubernetes would."""
 
-    def __init__(self, port: int, service: str) -> None:
-        """Ask *port* of this machine about the gRPC service *service*."""
-        self._target = f"127.0.0.1:{port}"
+    def __init__(self, port: int, service: str, *, host: str = "127.0.0.1") -> None:
+        """Ask *port* of *host*, by default this machine, about the gRPC service *service*."""
+        self._target = f"{host}:{port}"
         self._service = service
 
     def __call__(self) -> bool:

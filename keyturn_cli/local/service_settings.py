@@ -22,6 +22,9 @@ TOKEN_TTL_SECONDS = 8 * 3600  # a working day; `keyturn local up` renews client.
 AUTH_TIME_CLAIM = "keyturn_auth_time"
 _STEP_UP = {"max_age_seconds": 600, "amr": ["otp"]}
 
+# Who stops the stack at a terminal waits no longer for clients that stay connected.
+_DRAIN_SECONDS = 1
+
 Table = Mapping[str, object]
 
 
@@ -72,6 +75,7 @@ def key_service_settings(
             "gateway_address": f"127.0.0.1:{ports['gateway']}",
             "health_address": f"127.0.0.1:{ports['health']}",
             "gateways": [f"spiffe://{TRUST_DOMAIN}/gateway-svc"],
+            "drain_seconds": _DRAIN_SECONDS,
             "tls": _tls(layout, "keyvault-svc"),
             "vault": _vault(vault),
             "vault.approle": _approle(layout, "keyvault-svc"),
@@ -118,6 +122,7 @@ def gateway_settings(
             "http_address": f"127.0.0.1:{ports['http']}",
             "health_address": f"127.0.0.1:{ports['health']}",
             "app_id_prefix": f"spiffe://{TRUST_DOMAIN}/app/",
+            "drain_seconds": _DRAIN_SECONDS,
             "tls": _tls(layout, "gateway-svc"),
             "vault": _vault(vault),
             "vault.approle": _approle(layout, "gateway-svc"),

@@ -7,6 +7,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from svc_runtime.http_site import site_at
 from svc_runtime.telemetry.metrics_export import CONTENT_TYPE, MetricsExport
 
 _PATH: Final = "/metrics"
@@ -25,8 +26,7 @@ class MetricsPort:
     def __init__(self, export: MetricsExport, address: str) -> None:
         """Tell what *export* tells, at *address*, `host:port`; port 0 takes a free one."""
         self._export = export
-        self._host, _, port = address.rpartition(":")
-        self._port = int(port)
+        self._address = address
         self._asking = asyncio.Lock()
         self._runner: web.ServerRunner | None = None
 
@@ -40,7 +40,7 @@ class MetricsPort:
             web.Server(self._handle), shutdown_timeout=_SHUTDOWN_SECONDS
         )
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host.strip("[]") or None, self._port).start()
+        await site_at(self._runner, self._address).start()
         return int(self._runner.addresses[0][1])
 
     async def stop(self) -> None:

@@ -18,6 +18,7 @@ from gateway_svc.domain import errors as gateway_errors
 from gateway_svc.domain.key_name import KeyName
 from gateway_svc.domain.ports import Lease, LeaseRequest
 from gateway_svc.domain.roles import APP
+from gateway_svc.ext_authz.access_policy import ENVOY, ENVOY_PORT
 from gateway_svc.http.error_status import HTTP_STATUS
 from gateway_svc.keyvault_client.error_translation import BY_REASON
 from gateway_svc.rpc.access_policy import APP_PORT
@@ -66,6 +67,7 @@ def _methods(package: str) -> dict[str, str]:
 
 KEYVAULT_METHODS = _methods("keyturn.keyvault.v1")
 GATEWAY_METHODS = _methods("keyturn.gateway.v1")
+ENVOY_METHODS = _methods("keyturn.envoy.v3")
 
 
 def test_the_contract_has_the_services_that_it_should() -> None:
@@ -99,6 +101,12 @@ def test_each_method_of_the_gateway_stands_in_its_table() -> None:
     assert set(APP_PORT) == set(GATEWAY_METHODS)
 
 
+def test_envoys_may_ask_for_keys_and_nothing_else() -> None:
+    assert set(ENVOY_PORT) == set(ENVOY_METHODS) == {"/envoy.service.auth.v3.Authorization/Check"}
+    assert [access.roles for access in ENVOY_PORT.values()] == [{ENVOY}]
+    assert ENVOY not in {role for access in APP_PORT.values() for role in access.roles}
+
+
 @pytest.mark.parametrize("method", KEYVAULT_METHODS)
 def test_leases_and_verifications_are_for_gateways_and_the_rest_for_people(method: str) -> None:
     for_gateways = {"KeyLeaseService", "KeyVerificationService", "ReconciliationService"}
@@ -125,9 +133,9 @@ def test_the_gateway_serves_apps_only(method: str) -> None:
     assert APP_PORT[method].roles == {APP}
 
 
-@pytest.mark.parametrize("method", [*KEYVAULT_METHODS, *GATEWAY_METHODS])
+@pytest.mark.parametrize("method", [*KEYVAULT_METHODS, *GATEWAY_METHODS, *ENVOY_METHODS])
 def test_every_call_needs_a_deadline(method: str) -> None:
-    assert {**OWNER_PORT, **GATEWAY_PORT, **APP_PORT}[method].needs_deadline
+    assert {**OWNER_PORT, **GATEWAY_PORT, **APP_PORT, **ENVOY_PORT}[method].needs_deadline
 
 
 def _defined(package: ModuleType) -> set[type[ServiceError]]:

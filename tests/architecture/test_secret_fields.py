@@ -10,6 +10,9 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescript
 from tests.architecture.source_tree import modules
 
 SECRET_FIELDS = {
+    "envoy.service.auth.v3.HeaderValue.raw_value",
+    "envoy.service.auth.v3.HeaderValue.value",
+    "envoy.service.auth.v3.HttpRequest.headers",
     "keyturn.keyvault.v1.AcquireLeaseRequest.app_token",
     "keyturn.keyvault.v1.AcquireLeaseRequest.owner_token",
     "keyturn.keyvault.v1.CreateKeyRequest.api_key",

@@ -25,6 +25,8 @@ OUTAGES: Final[frozenset[Verdict]] = frozenset(
     for reason in ("VAULT_UNAVAILABLE", "KEY_SERVICE_UNAVAILABLE", "LEASE_EXPIRED")
 )
 
+_SERVED_OR_OUTAGE: Final = OUTAGES | {SERVED}
+
 
 @dataclass(frozen=True)
 class Heard:
@@ -46,7 +48,7 @@ class Protocol:
     """What the calls of one cell came to.
 
     Attributes:
-        calls: All that nothing but the fault may keep from being served.
+        calls: All that nothing but an outage may keep from being served.
         calls_of_revoked: All with the key whose grant is revoked.
         fault_begin: When the fault began to strike.
         revoke_end: When a revocation had been acknowledged.
@@ -58,14 +60,15 @@ class Protocol:
     revoke_end: float = math.inf
 
     def unexpected(self) -> list[Heard]:
-        """Return calls that heard a refusal, or of an outage in other words, or before the fault.
+        """Return calls that heard a refusal, or of an outage in other words.
 
         The revocation begins with the fault. Until it is acknowledged, a call may be served or
-        refused; afterwards, none that is made may be served.
+        refused; afterwards, none that is made may be served. An outage may come before the fault,
+        too: on a busy machine, raft's shortest timers let nodes elect anew.
         """
-        found = [heard for heard in self.calls if heard.verdict not in self._expected(heard)]
+        found = [heard for heard in self.calls if heard.verdict not in _SERVED_OR_OUTAGE]
         for heard in self.calls_of_revoked:
-            expected = self._expected(heard)
+            expected = _SERVED_OR_OUTAGE
             if heard.end >= self.fault_begin:
                 expected |= {REFUSED}
             if heard.begin >= self.revoke_end:
@@ -73,9 +76,6 @@ class Protocol:
             if heard.verdict not in expected:
                 found.append(heard)
         return found
-
-    def _expected(self, heard: Heard) -> frozenset[Verdict]:
-        return OUTAGES | {SERVED} if heard.end >= self.fault_begin else frozenset({SERVED})
 
 
 @dataclass(frozen=True)

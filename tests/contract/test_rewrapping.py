@@ -168,7 +168,7 @@ _KILLS: Final = (
     ("write", 60, False),
     ("write", 60, True),  # stored, and what it supersedes not destroyed
     ("destroy_superseded", 60, True),
-    ("read", _RECORDS + 100, True),  # all rewrapped, and not all checked
+    ("read", _RECORDS, True),  # rewrapped, and not all checked: it goes on where it last noted
     ("raise_minimum", 1, False),
 )
 

@@ -40,17 +40,23 @@ class FakeKubernetesAPI:
         host, port = self._runner.addresses[0][:2]
         return f"https://{host}:{port}"
 
-    def issue_token(self, signing_key: ec.EllipticCurvePrivateKey | None = None) -> str:
-        """Return a token of the service account, as a projected volume holds it.
+    def issue_token(
+        self,
+        signing_key: ec.EllipticCurvePrivateKey | None = None,
+        *,
+        account_name: str = SERVICE_ACCOUNT,
+    ) -> str:
+        """Return a token of a service account, as a projected volume holds it.
 
         Args:
             signing_key: Key of another cluster, whose tokens this one does not accept.
+            account_name: Whose token it is.
         """
         now = int(time.time())
-        account = {"name": SERVICE_ACCOUNT, "uid": _UID}
+        account = {"name": account_name, "uid": _UID}
         claims = {
             "iss": "https://kubernetes.default.svc.cluster.local",
-            "sub": f"system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}",
+            "sub": f"system:serviceaccount:{NAMESPACE}:{account_name}",
             "aud": ["vault"],
             "iat": now,
             "nbf": now,

@@ -59,6 +59,45 @@ def test_an_unknown_setting_is_refused_by_its_name(tmp_path: Path, unknown: str)
     assert "canary" not in text
 
 
+ENVOYS = """
+[ext_authz]
+address = "127.0.0.1:9443"
+envoys = ["spiffe://example.org/envoy/front"]
+upstream_base_url = "https://api.openai.com/v1"
+"""
+
+
+def test_envoys_may_ask_only_where_it_is_set(tmp_path: Path) -> None:
+    assert _load(tmp_path).ext_authz is None
+    given = _load(tmp_path, sections=ENVOYS).ext_authz
+
+    assert given is not None
+    assert given.envoy_ids() == {SpiffeId.parse("spiffe://example.org/envoy/front")}
+    assert (given.key_header, given.takes_text_bodies) == ("authorization", False)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "named"),
+    [
+        ('"spiffe://example.org/envoy/front"', "", "envoys"),
+        ('"spiffe://example.org/envoy/front"', '"canary"', "envoys"),
+        ("spiffe://example.org/envoy/front", "spiffe://example.org/app/canary", "envoys"),
+        ("https://api.openai.com/v1", "https://canary.example/v1", "upstream_base_url"),
+        ("https://api.openai.com/v1", "http://api.openai.com/v1", "upstream_base_url"),
+        ('upstream_base_url = "https://api.openai.com/v1"', "", "upstream_base_url"),
+        ("[ext_authz]", '[ext_authz]\nkey_header = "x-canary"', "key_header"),
+        ("[ext_authz]", '[ext_authz]\ntls = "canary"', "tls"),
+    ],
+)
+def test_a_front_for_envoys_that_is_not_safe_is_refused(
+    tmp_path: Path, good: str, bad: str, named: str
+) -> None:
+    text = _refusal(tmp_path, sections=ENVOYS.replace(good, bad))
+
+    assert named in text
+    assert "canary" not in text
+
+
 def test_an_unknown_setting_of_a_section_is_refused(tmp_path: Path) -> None:
     text = _refusal(tmp_path, sections='[openai]\napi_key = "canary"')
 

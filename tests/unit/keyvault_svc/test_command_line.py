@@ -48,3 +48,18 @@ def test_jobs_have_a_pace(command: str, typed: str | None, rate: float) -> None:
 def test_a_pace_that_is_none_is_refused(rate: str) -> None:
     with pytest.raises(SystemExit):
         make_parser().parse_args([*REMIND, "--rate", rate])
+
+
+def test_health_is_asked_without_settings() -> None:
+    arguments = make_parser().parse_args(["check-health", "a:1", "b:2/keyturn.test.v1.Service"])
+
+    assert [str(q) for q in arguments.questions] == ["a:1", "b:2/keyturn.test.v1.Service"]
+    assert arguments.wait == 30
+
+
+def test_a_question_of_health_without_port_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        make_parser().parse_args(["check-health", "localhost"])
+
+    assert caught.value.code == 2
+    assert "must be HOST:PORT or HOST:PORT/SERVICE" in capsys.readouterr().err

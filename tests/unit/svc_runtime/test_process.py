@@ -8,7 +8,12 @@ import grpc
 import pytest
 
 from svc_runtime import serving_port
-from svc_runtime.process import stop_together, until_told_to_stop
+from svc_runtime.process import (
+    heed_sigterm,
+    stop_together,
+    unless_told_to_stop,
+    until_told_to_stop,
+)
 from svc_runtime.serving_port import ServerBrokeError, ServingPort
 
 
@@ -76,3 +81,53 @@ async def test_servers_drain_at_the_same_time() -> None:
     await stop_together(servers, 7.0)
 
     assert [server.grace_seconds for server in servers] == [7.0, 7.0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_breaks_work_off_and_what_it_opened_is_closed(
+    number: signal.Signals,
+) -> None:
+    closed = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            signal.raise_signal(number)
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    with pytest.raises(asyncio.CancelledError):
+        await unless_told_to_stop(work())
+
+    assert closed.is_set()
+
+
+async def test_work_that_is_done_brings_its_result() -> None:
+    async def work() -> int:
+        return 7
+
+    assert await unless_told_to_stop(work()) == 7
+
+
+async def test_work_that_drains_is_told_and_not_broken_off() -> None:
+    port = ServingPort(_build, "127.0.0.1:0")
+
+    async def work() -> str:
+        await port.start()
+        asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGTERM)
+        await until_told_to_stop([port])
+        await port.stop(0)
+        return "drained"
+
+    assert await unless_told_to_stop(work()) == "drained"
+
+
+def test_sigterm_is_heeded_as_ctrl_c_is() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    heed_sigterm()
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -146,6 +146,23 @@ def test_a_change_by_bootstraps_token_is_a_notice(_code: str, path: str) -> None
     assert _found(_BOOTSTRAP, "update", path) == ["BOOTSTRAP_OUTSIDE_WINDOW"]
 
 
+@pytest.mark.parametrize("policies", [("keyturn-bootstrap",), ("default", "keyturn-bootstrap")])
+def test_a_bootstrap_by_its_own_login_is_known_as_one_with_a_token(
+    policies: tuple[str, ...],
+) -> None:
+    job = Caller(
+        "keyturn-bootstrap",
+        policies,
+        role_field="role",
+        display_name="kubernetes-keyturn-keyturn-bootstrap",
+    )
+
+    told = _found(job, "update", "sys/policies/acl/gateway-svc")
+
+    assert told == ["BOOTSTRAP_OUTSIDE_WINDOW"]
+    assert _found(job, "update", "sys/policies/acl/gateway-svc", _WINDOW) == []
+
+
 @pytest.mark.parametrize(("code", "path"), _pairs(_EVER))
 def test_what_nobody_ever_does_is_told_in_windows_too(code: str, path: str) -> None:
     assert _found(_ADMIN, "read", path, _WINDOW) == [code]
