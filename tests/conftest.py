@@ -17,7 +17,7 @@ _LAST = "test_canary.py"
 _EACH = "each"
 _PARTS = ("alone", "unit", "stack-a", "stack-b", "stack-c", "rest")
 _ALONE = {"cluster", "test_rolling_restart.py"}  # a busy machine would fail what they load or time
-_UNIT_FOLDERS = {"architecture", "unit"}
+_UNIT_FOLDERS = {"architecture", "chart", "unit"}  # none gets the canary key
 _STACK_FOLDERS = {"e2e", "fuzz"}
 _STACK_B_FROM, _STACK_C_FROM = "test_n", "test_re"  # so that both lanes take about as long
 _CAPTURED = pytest.StashKey[list[str]]()
@@ -44,7 +44,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     part = config.getoption("--part")
     if not part or not collection_path.name.startswith("test_"):
         return None
-    return _part_of(collection_path) not in {part, _EACH} or None
+    wanted = {part} if part == "unit" else {part, _EACH}
+    return _part_of(collection_path) not in wanted or None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Run all tests in parts, some of them side by side, as most of each is waiting. Faults of a Vault
 # cluster time how soon a call is answered again, and restarts are under load; a busy machine is slow
-# too, so only the unit tests run beside those, and give way to them. The canary key is searched for
-# at the end of each part. Arguments go to all.
+# too, so only what needs no server runs beside those, and gives way to them. The canary key is
+# searched for at the end of each part that has it. Arguments go to all.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
