@@ -24,6 +24,7 @@ _STEP_UP = {"max_age_seconds": 600, "amr": ["otp"]}
 
 # Who stops the stack at a terminal waits no longer for clients that stay connected.
 _DRAIN_SECONDS = 1
+_STORE_TIMEOUT_SECONDS = 5  # one machine does everything, and may be busy
 
 Table = Mapping[str, object]
 
@@ -140,7 +141,8 @@ def gateway_settings(
 
 def _limits(layout: Layout, variant: Variant) -> Mapping[str, Table]:
     if variant.redis_address:
-        return {"limits.redis": {"addresses": [variant.redis_address], "tls": False}}
+        server = {"addresses": [variant.redis_address], "tls": False}
+        return {"limits.redis": {**server, "timeout_seconds": _STORE_TIMEOUT_SECONDS}}
     return {"limits": {"file": str(layout.limits_file)}}
 
 
