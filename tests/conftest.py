@@ -15,11 +15,11 @@ __all__ = ["canary_key", "openbao", "process_hooks"]
 _TESTS = Path(__file__).parent
 _LAST = "test_canary.py"
 _EACH = "each"
-_PARTS = ("alone", "unit", "stack-a", "stack-b", "stack-c", "rest")
+_PARTS = ("alone", "unit", "stack", "rest")
 _ALONE = {"cluster", "test_rolling_restart.py"}  # a busy machine would fail what they load or time
 _UNIT_FOLDERS = {"architecture", "chart", "unit"}  # none gets the canary key
 _STACK_FOLDERS = {"e2e", "fuzz"}
-_STACK_B_FROM, _STACK_C_FROM = "test_n", "test_re"  # so that both lanes take about as long
+_STACK_UNTIL = "test_re"  # what calls a stack from here on is in the rest: both take about as long
 _CAPTURED = pytest.StashKey[list[str]]()
 
 
@@ -61,11 +61,8 @@ def _part_of(module: Path) -> str:
         return "alone"
     if names & _UNIT_FOLDERS:
         return "unit"
-    if not names & _STACK_FOLDERS:
-        return "rest"
-    if module.name < _STACK_B_FROM:
-        return "stack-a"
-    return "stack-b" if module.name < _STACK_C_FROM else "stack-c"
+    is_stack = bool(names & _STACK_FOLDERS) and module.name < _STACK_UNTIL
+    return "stack" if is_stack else "rest"
 
 
 @pytest.hookimpl(wrapper=True)

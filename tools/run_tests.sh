@@ -7,25 +7,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 status=0
-outputs="$(mktemp -d)"
+output="$(mktemp)"
 beside=""
 
-run_parts() { # PART... -- ARGUMENT...: run each, whatever became of the one before
-  local failed=0 parts=()
-  for part in "$@"; do
-    [[ "$part" != -- ]] || break
-    parts+=("$part")
-  done
-  for part in "${parts[@]}"; do
-    .venv/bin/pytest --part "$part" "${@:${#parts[@]}+2}" || failed=$?
-  done
-  return "$failed"
-}
-
-run_beside() { # as run_parts, in the background
+run_beside() { # NICENESS PART ARGUMENT...: run a part in the background
   # A process group of its own: Ctrl-C does not reach it, so it is ended whole at the exit.
   set -m
-  run_parts "$@" >"$outputs/beside" 2>&1 &
+  nice -n "$1" .venv/bin/pytest --part "$2" "${@:3}" >"$output" 2>&1 &
   beside=$!
   set +m
 }
@@ -34,22 +22,21 @@ wait_beside() {
   echo "What ran meanwhile:"
   wait "$beside" || status=$?
   beside=""
-  cat "$outputs/beside"
+  cat "$output"
 }
 
 # shellcheck disable=SC2329  # the trap calls it
 end_all() {
   [[ -z "$beside" ]] || kill -- "-$beside" 2>/dev/null || true
-  rm -rf "$outputs"
+  rm -f "$output"
 }
 trap end_all EXIT
 
-run_beside unit -- "$@"
-renice --priority 10 --pgrp "$beside" >/dev/null
-run_parts alone -- "$@" || status=$?
+run_beside 10 unit "$@"
+.venv/bin/pytest --part alone "$@" || status=$?
 wait_beside
 
-run_beside rest stack-c -- "$@"
-run_parts stack-a stack-b -- "$@" || status=$?
+run_beside 0 rest "$@"
+.venv/bin/pytest --part stack "$@" || status=$?
 wait_beside
 exit "$status"
