@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import unquote
@@ -48,10 +48,10 @@ class MTLSAuthenticator:
 
     async def authenticate(self, context: ServicerContext) -> Caller:
         """Return the workload at the other end of the connection."""
-        _require_tls(context)
+        properties = _tls_properties(context)
         # Never peer_identities(): it mixes DNS and URI names in one list. gRPC fills
         # peer_spiffe_id only where the certificate's one URI name is a SPIFFE id.
-        spiffe_ids = list(context.auth_context().get("peer_spiffe_id", ()))
+        spiffe_ids = list(properties.get("peer_spiffe_id", ()))
         spiffe_id = _parse(spiffe_ids[0]) if len(spiffe_ids) == 1 else None
         if spiffe_id is None:
             raise CallerUnverifiedError
@@ -75,7 +75,7 @@ class BearerAuthenticator:
 
     async def authenticate(self, context: ServicerContext) -> Caller:
         """Return whom the call's one bearer token names."""
-        _require_tls(context)
+        _tls_properties(context)
         headers = [v for k, v in context.invocation_metadata() or () if k == "authorization"]
         match = _BEARER.fullmatch(str(headers[0])) if len(headers) == 1 else None
         if match is None:
@@ -90,9 +90,16 @@ def source_ip_of(peer: str) -> str:
     return match["address"] if match else ""
 
 
-def _require_tls(context: ServicerContext) -> None:
-    if list(context.auth_context().get("ssl_tls_version", ())) != [_TLS_VERSION]:
+def _tls_properties(context: ServicerContext) -> Mapping[str, Iterable[bytes]]:
+    """Return what gRPC knows of the peer, read once: gRPC copies all of it, certificates included.
+
+    Raises:
+        CallerUnverifiedError: The connection is not of TLS 1.3.
+    """
+    properties = context.auth_context()
+    if list(properties.get("ssl_tls_version", ())) != [_TLS_VERSION]:
         raise CallerUnverifiedError
+    return properties
 
 
 def _parse(unverified_id: bytes) -> SpiffeId | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -99,7 +99,7 @@ def annotate(**fields: LogValue) -> None:
 
 def new_request_id() -> str:
     """Return a fresh request id."""
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def request_id_from(raw_values: Sequence[str | bytes]) -> str:

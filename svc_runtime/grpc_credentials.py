@@ -2,6 +2,9 @@
 
 gRPC in Python cannot be told a lowest TLS version. Both ends are ours or current, so TLS 1.3 is
 what they agree on; `svc_runtime.authentication` refuses a connection on which they did not.
+
+Credentials are for one server: gRPC asks the same ones for their first certificate once, and a
+second server would have none.
 """
 
 from __future__ import annotations

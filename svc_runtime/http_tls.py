@@ -14,11 +14,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from svc_runtime.spiffe_id import SpiffeId
+from svc_runtime.start_error import StartError
 from svc_runtime.tls_files import TLSFilesError, TLSFilesWatcher, TLSMaterial
 
 _log = structlog.get_logger()
 
 _URI: Final = "URI"
+_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
 
 
 def server_ssl_context(watcher: TLSFilesWatcher) -> ssl.SSLContext:
@@ -28,12 +30,18 @@ def server_ssl_context(watcher: TLSFilesWatcher) -> ssl.SSLContext:
 
     Raises:
         TLSFilesError: OpenSSL does not take the certificate, such as one with a short RSA key.
+        StartError: There is no place from which OpenSSL could take the key.
     """
     material = watcher.current()
     try:
         context = _context(material)
     except ssl.SSLError as error:
         raise TLSFilesError(f"{watcher.files.certificate}: OpenSSL does not take it") from error
+    except OSError as error:
+        raise StartError(
+            f"{_SHARED_MEMORY}: cannot hold the certificate's key for a moment ({error.strerror}); "
+            "mount a tmpfs there that this user can write to"
+        ) from error
     newest = (material.generation, context)
 
     def use_newest(
@@ -104,5 +112,4 @@ def _log_refusal(watcher: TLSFilesWatcher) -> None:
 
 
 def _memory_dir() -> str | None:
-    shared_memory = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
-    return str(shared_memory) if shared_memory.is_dir() else None
+    return str(_SHARED_MEMORY) if _SHARED_MEMORY.is_dir() else None

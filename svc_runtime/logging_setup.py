@@ -12,10 +12,10 @@ import re
 import sys
 import threading
 import warnings
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import PurePath
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -41,11 +41,14 @@ LIBRARY_LOGGERS = (
     "urllib3",
 )
 
-_API_KEY = re.compile(r"sk-[A-Za-z0-9_-]{8,}")
+_KEY_PREFIX = "sk-"  # looked for first: few values have it, and each of every line is looked at
+_API_KEY = re.compile(_KEY_PREFIX + r"[A-Za-z0-9_-]{8,}")
 _CLOSED_WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _log = structlog.stdlib.get_logger()
 _ALLOWED_FIELDS = frozenset(LogField)
-_NUMBERS = {level: logging.getLevelNamesMapping()[level.upper()] for level in LogLevel}
+_NUMBERS: Final[Mapping[str, int]] = {
+    level: logging.getLevelNamesMapping()[level.upper()] for level in LogLevel
+}
 
 
 def configure_logging(
@@ -73,7 +76,7 @@ def configure_logging(
     audited = audited_names(events)
 
     def drop_below_level(_logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
-        if _NUMBERS[LogLevel(name)] < threshold and event[LogField.EVENT] not in audited:
+        if _NUMBERS[name] < threshold and event[LogField.EVENT] not in audited:
             raise structlog.DropEvent
         return event
 
@@ -159,7 +162,8 @@ def _keep_allowed(
 def _plain(value: Any) -> LogValue:  # noqa: ANN401  # a log call may pass anything
     if isinstance(value, str):
         # Redaction goes first: cutting could leave a part of a key that is too short to match.
-        return _API_KEY.sub("[redacted]", value)[:MAX_VALUE_CHARS]
+        text: str = value if _KEY_PREFIX not in value else _API_KEY.sub("[redacted]", value)
+        return text[:MAX_VALUE_CHARS]
     if value is None or isinstance(value, int):
         return value
     if isinstance(value, float):

@@ -14,8 +14,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-_DESCRIPTORS: Final = Path("/dev/fd")  # of this process; Linux and macOS have it
+from svc_runtime.start_error import StartError
+
+# Of this process. The first is on macOS, too; on Linux it leads to the second, if /dev is whole.
+_DESCRIPTORS: Final = (Path("/dev/fd"), Path("/proc/self/fd"))
 _FAMILIES: Final = frozenset({socket.AF_INET, socket.AF_INET6})
+
+
+def require_descriptors() -> None:
+    """Make sure that sockets will be found when a port is to stop.
+
+    Raises:
+        StartError: This system does not list them.
+    """
+    _descriptors()
 
 
 def stop_listening(port: int) -> None:
@@ -33,12 +45,20 @@ def connection_count(port: int) -> int:
 
 def _sockets_of(port: int) -> Iterator[socket.socket]:
     """Yield this process's sockets at *port*; each is a copy, and closed afterwards."""
-    for entry in _DESCRIPTORS.iterdir():
-        found = _copy(int(entry.name))
+    for descriptor in _descriptors():
+        found = _copy(descriptor)
         if found is not None:
             with found:
                 if _is_at(found, port):
                     yield found
+
+
+def _descriptors() -> list[int]:
+    for folder in _DESCRIPTORS:
+        with suppress(OSError):
+            return [int(entry.name) for entry in folder.iterdir()]
+    places = " and ".join(map(str, _DESCRIPTORS))
+    raise StartError(f"{places}: cannot be read, and no port could stop without them; mount /proc")
 
 
 def _copy(descriptor: int) -> socket.socket | None:

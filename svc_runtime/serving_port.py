@@ -11,7 +11,7 @@ import grpc
 import structlog
 
 from svc_runtime.interceptors.calls_under_way import cut_calls
-from svc_runtime.port_sockets import connection_count, stop_listening
+from svc_runtime.port_sockets import connection_count, require_descriptors, stop_listening
 
 _log = structlog.get_logger()
 
@@ -55,7 +55,9 @@ class ServingPort:
 
         Raises:
             RuntimeError: The address cannot be bound.
+            StartError: The port could not stop without losing calls.
         """
+        require_descriptors()
         server, self._port = self._build(self._address)
         self._address = f"{self._address.rpartition(':')[0]}:{self._port}"
         await server.start()

@@ -14,7 +14,8 @@ class TcpRelay:
     """Relays one free port of 127.0.0.1 to *target_port*; down until `open`.
 
     Down, its port refuses connections, as that of a stopped server does. Frozen, it accepts them
-    and answers nothing, as a stopped (SIGSTOP) server or a network that drops packets does.
+    and answers nothing, as a stopped (SIGSTOP) server or a network that drops packets does. Its
+    answers can be held alone, which the server knows nothing of.
 
     Attributes:
         port: Where it listens.
@@ -25,6 +26,8 @@ class TcpRelay:
         self._target_port = target_port
         self._thawed = asyncio.Event()
         self._thawed.set()
+        self._are_answers_free = asyncio.Event()
+        self._are_answers_free.set()
         self._is_next_answer_lost = False
         self.lost = 0
         self._server: asyncio.Server | None = None
@@ -52,6 +55,12 @@ class TcpRelay:
 
     def thaw(self) -> None:
         self._thawed.set()
+
+    def hold_answers(self) -> None:
+        self._are_answers_free.clear()
+
+    def release_answers(self) -> None:
+        self._are_answers_free.set()
 
     def lose_next_answer(self) -> None:
         """Cut the connection at the next answer, once the server has begun to send it."""
@@ -99,6 +108,8 @@ class TcpRelay:
         with contextlib.suppress(ConnectionError):
             while chunk := await reader.read(65536):
                 await self._thawed.wait()
+                if is_answer:
+                    await self._are_answers_free.wait()
                 if is_answer and self._is_next_answer_lost:
                     self._is_next_answer_lost = False
                     self.lost += 1

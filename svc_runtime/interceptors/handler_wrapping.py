@@ -10,8 +10,8 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from functools import partial
-from typing import Any, TypeAlias
+from functools import lru_cache, partial
+from typing import Any, Final, TypeAlias
 
 import grpc
 
@@ -30,6 +30,11 @@ _KINDS: dict[tuple[bool, bool], tuple[str, Callable[..., Handler]]] = {
 }
 
 
+# More than all methods of a process times its interceptors. gRPC asks for each call anew, and a
+# method's handler is the same object each time.
+MAX_WRAPPED: Final = 2048
+
+
 class WrappingInterceptor(grpc.aio.ServerInterceptor, ABC):
     """Runs `around` around every call."""
 
@@ -38,7 +43,7 @@ class WrappingInterceptor(grpc.aio.ServerInterceptor, ABC):
     ) -> Handler | None:
         """Return the wrapped handler, None for a method that nobody serves."""
         handler = await continuation(handler_call_details)
-        return None if handler is None else wrap_handler(handler, self.around)
+        return None if handler is None else _wrapped_once(handler, self.around)
 
     @abstractmethod
     async def around(self, proceed: Proceed, context: ServicerContext) -> Any:  # noqa: ANN401  # any RPC's response
@@ -61,6 +66,13 @@ def wrap_handler(
     return with_behaviour(
         handler, wrapped, handler.request_deserializer, handler.response_serializer
     )
+
+
+@lru_cache(MAX_WRAPPED)
+def _wrapped_once(
+    handler: Handler, around: Callable[[Proceed, ServicerContext], Awaitable[Any]]
+) -> Handler:
+    return wrap_handler(handler, around)
 
 
 def behaviour_of(handler: Handler) -> Behaviour:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 import aiohttp
 from aiohttp.client_reqrep import ClientRequest
@@ -17,12 +17,28 @@ from aiohttp.tracing import Trace
 _KEEPALIVE_SECONDS = 15.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A connection that was made.
+
+    Attributes:
+        generation: Of the certificate that it was made with.
+        gone: Is done once its socket is closed.
+    """
+
+    generation: int
+    gone: asyncio.Future[None]
+
+
 class VaultConnector(aiohttp.TCPConnector):
     """Makes and keeps TLS connections to Vault; presents a client certificate once it has one.
 
     Vault's certificate login looks at the certificate of the connection that it comes over, which
     was chosen when that connection was made. So a connection that is older than the certificate
     in use is closed instead of used again.
+
+    aiohttp forgets a connection that it closes, such as that of a call that was broken off. Its
+    socket stays until Vault, too, has said goodbye, so `close` sees to these as well.
     """
 
     def __init__(self, context: ssl.SSLContext, max_connections: int) -> None:
@@ -35,7 +51,7 @@ class VaultConnector(aiohttp.TCPConnector):
         super().__init__(ssl=context, limit=max_connections, keepalive_timeout=_KEEPALIVE_SECONDS)
         self._context = context
         self._generation = 0
-        self._generations: WeakKeyDictionary[asyncio.BaseTransport, int] = WeakKeyDictionary()
+        self._there: dict[asyncio.Transport, _Made] = {}
 
     def present(self, certificate: Path, key: Path) -> None:
         """Present this certificate from now on, on new connections only.
@@ -60,13 +76,37 @@ class VaultConnector(aiohttp.TCPConnector):
         while True:
             generation = self._generation
             connection = await super().connect(req, traces, timeout)
-            if connection.transport is None:
+            if (transport := connection.transport) is None:
                 return connection  # lost already: the request finds out
             # Not seen before, it was made just now: with this generation, or a later one.
-            made_with = self._generations.setdefault(connection.transport, generation)
-            if made_with == self._generation:
+            made = self._there.get(transport) or self._follow(connection, transport, generation)
+            if made is None or made.generation == self._generation:
                 return connection
             connection.close()
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        """Close all connections; none is left once this returns. Idempotent."""
+        await super().close(abort_ssl=abort_ssl)
+        for transport in self._there:
+            transport.abort()
+        await asyncio.gather(*(made.gone for made in self._there.values()), return_exceptions=True)
+
+    def _follow(
+        self, connection: Connection, transport: asyncio.Transport, generation: int
+    ) -> _Made | None:
+        """Remember a connection for as long as it is there; None if it is lost already."""
+        gone = None if connection.protocol is None else connection.protocol.closed
+        if gone is None:
+            return None
+
+        def forget(gone: asyncio.Future[None]) -> None:
+            del self._there[transport]
+            if not gone.cancelled():
+                gone.exception()  # asked for, or asyncio would complain that nobody did
+
+        made = self._there[transport] = _Made(generation, gone)
+        gone.add_done_callback(forget)
+        return made
 
 
 def load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:

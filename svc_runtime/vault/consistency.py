@@ -32,6 +32,7 @@ class ReadConsistency:
 
     def __init__(self) -> None:
         self._headers: Mapping[str, str] = {}
+        self._observed: str | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -40,6 +41,9 @@ class ReadConsistency:
 
     def observe(self, index: str | None) -> None:
         """Learn from the index of an answer; None for an answer without one."""
+        if index == self._observed:  # the rule where nothing is written: it tells nothing new
+            return
+        self._observed = index
         cluster = _cluster_of(index) if index else None
         if cluster is None:
             return

@@ -187,10 +187,18 @@ class _OldConnection:
             "ssl_tls_version": [b"TLSv1.2"],
         }
 
+    def invocation_metadata(self) -> list[tuple[str, str]]:
+        return [("authorization", f"Bearer {TOKEN}")]
 
-async def test_a_connection_below_tls_13_proves_nothing() -> None:
+
+@pytest.mark.parametrize(
+    "authenticator",
+    [MTLSAuthenticator(_roles_of), BearerAuthenticator(_verify)],
+    ids=["mtls", "bearer"],
+)
+async def test_a_connection_below_tls_13_proves_nothing(authenticator: Authenticator) -> None:
     with pytest.raises(CallerUnverifiedError):
-        await MTLSAuthenticator(_roles_of).authenticate(_OldConnection())  # type: ignore[arg-type]  # the part in use
+        await authenticator.authenticate(_OldConnection())  # type: ignore[arg-type]  # the part in use
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER "])

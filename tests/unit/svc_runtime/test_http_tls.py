@@ -15,6 +15,7 @@ from yarl import URL
 
 from svc_runtime import http_tls
 from svc_runtime.http_tls import peer_spiffe_id, server_ssl_context
+from svc_runtime.start_error import StartError
 from svc_runtime.tls_files import TLSFilesError, TLSFilesWatcher
 from tests.aiohttp_sites import end
 from tests.certs import Authority, Pair, replace, serial_of, short_key_pair, write
@@ -306,6 +307,15 @@ def test_a_process_does_not_start_with_a_certificate_that_openssl_refuses(
     )
 
     with pytest.raises(TLSFilesError, match="OpenSSL does not take it"):
+        server_ssl_context(watcher)
+
+
+def test_a_process_does_not_start_where_nothing_can_hold_the_key_for_a_moment(
+    watcher: TLSFilesWatcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_tls, "_memory_dir", lambda: str(tmp_path / "missing"))
+
+    with pytest.raises(StartError, match=r"key .* \(No such file or directory\); mount a tmpfs"):
         server_ssl_context(watcher)
 
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
-from svc_runtime.port_sockets import connection_count, stop_listening
+from svc_runtime import port_sockets
+from svc_runtime.port_sockets import connection_count, require_descriptors, stop_listening
+from svc_runtime.start_error import StartError
 
 
 def test_a_port_that_listens_no_more_keeps_its_connections() -> None:
@@ -50,3 +53,27 @@ def test_other_ports_are_left_alone() -> None:
         is_listening = other.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
 
     assert is_listening
+
+
+def test_without_dev_fd_sockets_are_found_by_the_other_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, missing = Path("/dev/fd"), tmp_path / "fd"
+    monkeypatch.setattr(port_sockets, "_DESCRIPTORS", (missing, listed))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            connection, _ = listener.accept()
+            with connection:
+                require_descriptors()
+
+                assert connection_count(port) == 1
+
+
+def test_a_system_that_does_not_list_sockets_is_told_of_before_one_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(port_sockets, "_DESCRIPTORS", (tmp_path / "a", tmp_path / "b"))
+
+    with pytest.raises(StartError, match=r"/a and .*/b: cannot be read.*; mount /proc"):
+        require_descriptors()

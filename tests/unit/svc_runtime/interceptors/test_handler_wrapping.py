@@ -140,3 +140,31 @@ async def test_a_handler_in_reader_writer_style_works() -> None:
     await server.stop(0)
 
     assert messages == [b"one", b"two"]
+
+
+async def _first(_request: bytes, _context: Context) -> bytes:
+    return b"first"
+
+
+async def _second(_request: bytes, _context: Context) -> bytes:
+    return b"second"
+
+
+async def test_a_method_is_wrapped_once_for_each_interceptor() -> None:
+    one, other = _Counting(), _Counting()
+    handlers: list[Handler] = [grpc.unary_unary_rpc_method_handler(m) for m in (_first, _second)]
+    served = iter([handlers[0], handlers[0], handlers[1], handlers[0]])
+
+    async def next_served(_details: Any) -> Handler:  # noqa: ANN401  # looked at by nobody
+        return next(served)
+
+    details: Any = None
+    wrapped: list[Any] = [
+        await interceptor.intercept_service(next_served, details)
+        for interceptor in (one, one, one, other)
+    ]
+
+    assert wrapped[0] is wrapped[1]
+    answers = [await handler.unary_unary(b"", None) for handler in wrapped]
+    assert answers == [b"first", b"first", b"second", b"first"]
+    assert (one.calls, other.calls) == (3, 1)

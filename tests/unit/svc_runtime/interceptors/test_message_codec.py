@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
 
 import grpc
 import pytest
@@ -30,7 +31,10 @@ from tests.unit.svc_runtime.interceptors.echo_service import (
 from tests.unit.svc_runtime.interceptors.test_authorization import APPS
 
 GOOD = HealthCheckRequest(service="x").SerializeToString()
+SECONDS = 20
 MALFORMED = b"\xff\xff\xff canary-bytes"
+
+_Call: TypeAlias = "grpc.aio.StreamStreamCall[bytes, bytes]"  # only its stub is generic
 
 
 class _Service:
@@ -58,13 +62,13 @@ async def _read(request: Any) -> None:  # noqa: ANN401  # any of both
         assert request.service == "x"
 
 
-async def _call(
+@asynccontextmanager
+async def _serving(
     kind: str,
-    request: bytes,
     *,
     answer: object = HealthCheckResponse(status=HealthCheckResponse.SERVING),
     extra: tuple[grpc.aio.ServerInterceptor, ...] = (),
-) -> Reply:
+) -> AsyncIterator[grpc.aio.Channel]:
     service = _Service(answer)
     makers: dict[str, Any] = {
         "UnaryUnary": (grpc.unary_unary_rpc_method_handler, service.unary),
@@ -81,9 +85,19 @@ async def _call(
     port = server.add_secure_port("127.0.0.1:0", loopback_tls.server_credentials())
     await server.start()
     async with loopback_tls.channel_to(port) as channel:
-        reply = await finish(start(channel, method_of(kind), request))
+        yield channel
     await server.stop(0)
-    return reply
+
+
+async def _call(
+    kind: str,
+    request: bytes,
+    *,
+    answer: object = HealthCheckResponse(status=HealthCheckResponse.SERVING),
+    extra: tuple[grpc.aio.ServerInterceptor, ...] = (),
+) -> Reply:
+    async with _serving(kind, answer=answer, extra=extra) as channel:
+        return await finish(start(channel, method_of(kind), request))
 
 
 @pytest.fixture(name="tape", autouse=True)
@@ -130,3 +144,18 @@ async def test_nothing_is_parsed_for_a_caller_who_may_not_call(kind: str) -> Non
     reply = await _call(kind, MALFORMED, extra=(AuthorizationInterceptor(APPS, {}),))
 
     assert reply.code == grpc.StatusCode.PERMISSION_DENIED
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_caller_who_may_not_call_is_told_so_before_it_has_sent_anything(kind: str) -> None:
+    async with _serving(kind, extra=(AuthorizationInterceptor(APPS, {}),)) as channel:
+        call: _Call = channel.stream_stream(method_of(kind))(timeout=SECONDS)
+        assert await call.code() == grpc.StatusCode.PERMISSION_DENIED
+
+
+@pytest.mark.parametrize("kind", ["UnaryUnary", "UnaryStream"])
+async def test_a_call_without_a_request_is_a_typed_error(kind: str) -> None:
+    async with _serving(kind) as channel:
+        call: _Call = channel.stream_stream(method_of(kind))(timeout=SECONDS)
+        await call.done_writing()
+        assert await call.code() == grpc.StatusCode.INVALID_ARGUMENT

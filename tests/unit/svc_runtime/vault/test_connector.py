@@ -33,6 +33,7 @@ class SerialServer:
         self.released.set()
         app = web.Application()
         app.router.add_get("/", self._answer)
+        app.router.add_get("/begun", self._begin)
         self.runner = web.AppRunner(app)
         self._context = context
 
@@ -50,6 +51,13 @@ class SerialServer:
         der = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
         serial = serial_of(ssl.DER_cert_to_PEM_cert(der).encode()) if der else NOBODY
         return web.Response(text=str(serial))
+
+    async def _begin(self, request: web.Request) -> web.StreamResponse:
+        """Send the headers alone until released."""
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await self.released.wait()
+        return response
 
 
 @pytest.fixture
@@ -161,3 +169,21 @@ def test_a_key_with_password_is_refused_without_asking_for_it(
 def test_missing_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), tmp_path / "a", tmp_path / "b")
+
+
+async def test_closing_leaves_no_socket_of_a_call_that_was_broken_off(
+    server: SerialServer, connector: VaultConnector
+) -> None:
+    url = await server.start()
+    server.released.clear()
+    async with aiohttp.ClientSession(connector=connector, connector_owner=False) as pool:
+        response = await pool.get(f"{url}begun")
+        assert response.connection is not None
+        assert response.connection.transport is not None
+        used = response.connection.transport.get_extra_info("socket")
+        response.close()
+
+    await connector.close()
+
+    assert used.fileno() == -1
+    server.released.set()

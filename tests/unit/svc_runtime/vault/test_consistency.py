@@ -54,3 +54,13 @@ def test_what_is_no_index_of_openbaos_changes_nothing(index: str | None) -> None
     consistency.observe(index)
 
     assert consistency.headers == {}
+
+
+def test_a_cluster_that_is_back_counts_again() -> None:
+    consistency = ReadConsistency()
+    first, second = (_index_of({"cluster": name, "value": "45"}) for name in ("c-1", "c-2"))
+
+    for index in (first, first, second, None, first):
+        consistency.observe(index)
+
+    assert json.loads(base64.b64decode(consistency.headers[INDEX]))["cluster"] == "c-1"
