@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -73,7 +73,8 @@ async def request(side: Side, number: int) -> None:
     after_reserving = time.perf_counter()
     known = await side.store.find(owner, reservation.lease_id)
     after_finding = time.perf_counter()
-    settled = await side.store.settle(taken, now)
+    assert known is not None
+    settled = await side.store.settle(replace(taken, reserved=known.reserved), now)
     side.settling.append(time.perf_counter() - after_finding)
     side.finding.append(after_finding - after_reserving)
     side.reserving.append(after_reserving - start)

@@ -43,10 +43,20 @@ async def request(store: RedisLimitStore, number: int, owners: int) -> None:
     amounts, end_time = Amounts(1, 1000, 500), now + timedelta(minutes=10)
     lease = f"{number:032x}"
     held = await store.reserve(Reservation(lease, owner, limits, amounts, end_time, NOTE), now)
-    await store.find(owner, lease)
+    known = await store.find(owner, lease)
+    assert known is not None
     app, model = "spiffe://example.org/app/billing", "gpt-4o-mini"
     row = UsageRow(now.date(), "openai", grant, app, model, "", 1, 9, 9, 9, 0)
-    taken = Taken(lease, owner, Amounts(1, 100, 50), row, "", grant, "192.0.2.0/24")
+    taken = Taken(
+        lease,
+        owner,
+        Amounts(1, 100, 50),
+        row,
+        "",
+        grant,
+        "192.0.2.0/24",
+        reserved=known.reserved,
+    )
     settled = await store.settle(taken, now)
     assert isinstance(held, Held)
     assert settled is not None

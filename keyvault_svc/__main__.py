@@ -46,6 +46,7 @@ from svc_runtime.process import (
 from svc_runtime.readiness import follow_readiness
 from svc_runtime.serving_port import ServerBrokeError
 from svc_runtime.settings_models import SettingsError
+from svc_runtime.start_error import StartError
 from svc_runtime.telemetry.measuring import measuring
 from svc_runtime.telemetry.tracing import tracing
 from svc_runtime.tls_files import TLSFiles, TLSFilesError
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command == "check-health":
             return check_health(arguments.questions, arguments.wait)
         return _run(arguments, Settings.load(arguments.config))
-    except (SettingsError, TLSFilesError) as error:
+    except (SettingsError, TLSFilesError, StartError) as error:
         sys.stderr.write(f"keyvault-svc: {error}\n")
         return _USAGE_EXIT
     except ServerBrokeError:
@@ -115,6 +116,7 @@ async def serve(settings: Settings) -> None:
 
     Raises:
         TLSFilesError: The certificate cannot be used.
+        StartError: The machine lacks something.
         SettingsError: A file that a setting names cannot be used.
         RuntimeError: An address cannot be listened on.
     """

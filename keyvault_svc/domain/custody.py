@@ -15,9 +15,10 @@ from keyvault_svc.domain.errors import (
     KeyStateConflictError,
     TooManyKeysError,
 )
+from keyvault_svc.domain.key_assurance import KeyAssurance
 from keyvault_svc.domain.key_change import KeyChange
 from keyvault_svc.domain.key_policy import MAX_OVERLAP, KeyPolicy
-from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord
+from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_version import SealedKey
 from keyvault_svc.domain.names import KeyName, OwnerName
 from keyvault_svc.domain.person import Person

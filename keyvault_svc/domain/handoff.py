@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Final, Protocol
 
 from keyvault_svc.domain.errors import KeyRecordUnreadableError
-from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord
+from keyvault_svc.domain.key_assurance import KeyAssurance
+from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_version import KeyVersion
 from keyvault_svc.domain.lease import Lease
 from keyvault_svc.domain.ports import AuditTags, HandoffWrapper

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from keyvault_svc.domain.key_assurance import KeyAssurance
 from keyvault_svc.domain.key_policy import KeyPolicy
-from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord
+from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.limits import Limits
 from svc_runtime.service_error import InvalidFieldError
 

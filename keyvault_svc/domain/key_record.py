@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Self
 
 from keyvault_svc.domain.errors import KeyStateConflictError
 from keyvault_svc.domain.grant import Grant
 from keyvault_svc.domain.grant_list import added, found, replaced, revoked
+from keyvault_svc.domain.kept_versions import KeptVersions
+from keyvault_svc.domain.key_assurance import KeyAssurance
 from keyvault_svc.domain.key_policy import KeyPolicy
 from keyvault_svc.domain.key_state import KeyEvent, KeyState
 from keyvault_svc.domain.key_version import KeyVersion, SealedKey, Verification
 from keyvault_svc.domain.limits import Limits
 from keyvault_svc.domain.names import KeyName
-
-
-class KeyAssurance(StrEnum):
-    """How a lease carries the sealed key to the gateway."""
-
-    STANDARD = "standard"
-    HIGH = "high"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,32 +113,25 @@ class KeyRecord:
             return self
         return replace(self, current=self.current.after(KeyEvent.TIME_UP))
 
-    # Rotation and verification
+    # Rotation and verification: the rules are those of the versions
 
     def rotating(
         self, sealed: SealedKey, now: datetime, overlap: timedelta, openai_key_id: str = ""
     ) -> KeyRecord:
         """Return the record with a plaintext that serves once it is verified.
 
-        It takes the place of an incoming one. Its id at OpenAI is its own: that of the one before
-        does not go over.
+        See `KeptVersions.rotating`.
 
         Raises:
             KeyStateConflictError: The key is being deleted.
         """
         self._must_live()
-        number = self.last_number + 1
-        version = KeyVersion.arriving(number, sealed, now, overlap, openai_key_id)
-        return replace(self, incoming=version, last_number=number)
+        return self._keeping(self._kept.rotating(sealed, now, overlap, openai_key_id))
 
     @property
     def to_verify(self) -> KeyVersion | None:
-        """The version that a verification is to try; None when there is none.
-
-        One that waits for its verification goes first: one that was tried must not keep it waiting.
-        """
-        there = [v for v in (self.incoming, self.current) if v is not None and v.may_be_tried]
-        return next((v for v in there if v.awaits_verification), there[0] if there else None)
+        """The version that a verification is to try; None when there is none."""
+        return self._kept.to_verify
 
     @property
     def awaits_verification(self) -> bool:
@@ -152,83 +139,47 @@ class KeyRecord:
         return any(version.awaits_verification for version in self.versions)
 
     def tried(self, number: int, verification: Verification, now: datetime) -> KeyRecord:
-        """Return the record after a verification of version *number*.
-
-        An incoming version that OpenAI accepted becomes the current one. One that OpenAI does not
-        know is destroyed, and the current one goes on.
+        """Return the record after a verification of version *number*; see `KeptVersions.tried`.
 
         Raises:
             KeyStateConflictError: There is no such version any more, or it is not verified.
         """
-        if self.current.number == number:
-            return replace(self, current=self.current.tried(verification))
-        if self.incoming is None or self.incoming.number != number:
-            raise KeyStateConflictError
-        incoming = self.incoming.tried(verification)
-        if incoming.state is KeyState.ACTIVE:
-            return self._promote(incoming, now)
-        if incoming.state is KeyState.REJECTED:
-            incoming = replace(incoming, sealed=None)
-        return replace(self, incoming=incoming)
-
-    def _promote(self, version: KeyVersion, now: datetime) -> KeyRecord:
-        """Return the record with *version* in the current one's place."""
-        replaced = replace(
-            self.current.after(KeyEvent.REPLACED), destroy_time=now + version.overlap
-        )
-        is_kept = replaced.state is KeyState.RETIRING and version.overlap > timedelta()
-        if self.state is KeyState.DISABLED:
-            version = version.after(KeyEvent.DISABLED)  # the owner's switch is the key's
-            replaced = replace(replaced, verification=None)  # it may have died meanwhile
-        has_ended = self.expire_time is not None and self.expire_time <= now
-        return replace(
-            self,
-            current=version,
-            incoming=None,
-            retiring=replaced if is_kept else None,
+        tried = self._keeping(self._kept.tried(number, verification, now))
+        is_promoted = tried.current.number != self.current.number
+        if is_promoted and self.expire_time is not None and self.expire_time <= now:
             # The owner brought a new plaintext after the time that they had set: it is over.
-            expire_time=None if has_ended else self.expire_time,
-        )
+            return replace(tried, expire_time=None)
+        return tried
 
     def undone(self, now: datetime, number: int = 0) -> KeyRecord:
-        """Return the record without the last rotation.
-
-        A version that was switched off when it was replaced waits for a verification first, as it
-        does when it is switched on.
+        """Return the record without the last rotation; see `KeptVersions.undone`.
 
         Args:
             now: The time.
-            number: The version that the rotation brought; 0 for whichever it is. A record that has
-                it no longer is returned as it is: its rotation was taken back before.
+            number: The version that the rotation brought; 0 for whichever it is.
 
         Raises:
-            KeyStateConflictError: No rotation is under way, and no version before is kept; or
-                *number* is not what the last rotation brought.
+            KeyStateConflictError: The key is being deleted, or there is no such rotation to undo.
         """
         self._must_live()
-        newest = self.incoming or self.current
-        if number and number != newest.number:
-            if number <= self.last_number and all(v.number != number for v in self.versions):
-                return self
-            raise KeyStateConflictError
-        if self.incoming is not None:
-            return replace(self, incoming=None)
-        retiring = self.retiring
-        if retiring is None or (retiring.destroy_time is not None and retiring.destroy_time <= now):
-            raise KeyStateConflictError
-        restored = replace(retiring.after(KeyEvent.RESTORED), destroy_time=None)
-        if self.state is KeyState.DISABLED:
-            restored = restored.after(KeyEvent.DISABLED)
-        elif restored.verification is None:
-            restored = restored.after(KeyEvent.DISABLED).after(KeyEvent.ENABLED)
-        return replace(self, current=restored, retiring=None)
+        return self._keeping(self._kept.undone(now, number))
 
     def without_retired(self, now: datetime) -> KeyRecord:
         """Return the record without the retiring version, if its time has come."""
-        retiring = self.retiring
-        if retiring is None or retiring.destroy_time is None or now < retiring.destroy_time:
-            return self
-        return replace(self, retiring=None)
+        return self._keeping(self._kept.without_retired(now))
+
+    @property
+    def _kept(self) -> KeptVersions:
+        return KeptVersions(self.current, self.last_number, self.incoming, self.retiring)
+
+    def _keeping(self, kept: KeptVersions) -> KeyRecord:
+        return replace(
+            self,
+            current=kept.current,
+            last_number=kept.last_number,
+            incoming=kept.incoming,
+            retiring=kept.retiring,
+        )
 
     # What owners decide
 

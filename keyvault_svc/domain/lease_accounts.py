@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from keyvault_svc.domain.charging import Charge, Charging
@@ -148,7 +148,8 @@ class LeaseAccounts:
         if known.is_settled or not _is_of(settlement, origin):
             return None
         completed = settlement.completed(_bound_of(origin))
-        settled = await self._store.settle(self._taken(completed, origin), self._clock.now())
+        taken = replace(self._taken(completed, origin), reserved=known.reserved)
+        settled = await self._store.settle(taken, self._clock.now())
         if settled is None:
             return None
         self._ledger.settle(settlement)

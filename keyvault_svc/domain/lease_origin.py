@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Self
 
 _PREFIX: Final = {4: 24, 6: 48}  # what one site usually has: an address alone says too much
@@ -50,4 +50,6 @@ class LeaseOrigin:
 
 def network_of(source: IPv4Address | IPv6Address) -> str:
     """Return the network that *source* is told apart by."""
-    return str(ip_network((source, _PREFIX[source.version]), strict=False))
+    prefix = _PREFIX[source.version]
+    host_bits = source.max_prefixlen - prefix
+    return f"{type(source)(int(source) >> host_bits << host_bits)}/{prefix}"

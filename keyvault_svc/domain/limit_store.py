@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final, Protocol
 
@@ -51,10 +51,12 @@ class KnownLease:
 
     Attributes:
         note: Of its reservation.
+        reserved: What the store found beside it, for `Taken` to bring along. Never changes.
     """
 
     note: str
     is_settled: bool
+    reserved: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,8 @@ class Taken:
         grant_id: The grant, whose networks are remembered; empty for none.
         network: The network that the app called from, such as `192.0.2.0/24`; empty for not known.
         warning_percents: Shares of each budget whose crossing is to be told, ascending.
+        reserved: Of the `KnownLease`, so that the store need not look for it again; empty where
+            nobody looked.
     """
 
     lease_id: str
@@ -129,6 +133,7 @@ class Taken:
     grant_id: str = ""
     network: str = ""
     warning_percents: tuple[int, ...] = WARNING_PERCENTS
+    reserved: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ from keyvault_svc.limits.redis_connection import RedisConnection, close
 _log = structlog.get_logger()
 _T = TypeVar("_T")
 _FAILURES: Final = (RedisError, RedisClusterException, OSError)
+_RESERVED: Final = ("forget", "reserved")  # fields of a lease
 _FORGOTTEN_AT_ONCE: Final = 500  # keys, each of up to 10,000 fields
 
 
@@ -75,7 +76,8 @@ class RedisLimitStore:
     async def settle(self, taken: Taken, now: datetime) -> Settled | None:
         """See `LimitStore.settle`.
 
-        1. Read what the lease reserved, which never changes: so all keys of the script are named.
+        1. Read what the lease reserved, unless `find` just did: it never changes. So all keys of
+           the script are named.
         2. Settle, if it is still open.
         """
         attempt = secrets.token_hex(8)
@@ -84,8 +86,12 @@ class RedisLimitStore:
     async def find(self, owner: OwnerName, lease_id: str) -> KnownLease | None:
         """See `LimitStore.find`."""
         key = Keys(owner).lease(lease_id)
-        note, is_open = await self._run(self._ask, "HMGET", key, "note", "open")
-        return None if note is None else KnownLease(note, is_settled=is_open is None)
+        note, is_open, *reserved = await self._run(
+            self._ask, "HMGET", key, "note", "open", *_RESERVED
+        )
+        if note is None:
+            return None
+        return KnownLease(note, is_settled=is_open is None, reserved=_joined(*reserved))
 
     async def standings(
         self, owner: OwnerName, limits: Sequence[LimitRef], now: datetime
@@ -142,9 +148,12 @@ class RedisLimitStore:
         await close(self._client)
 
     async def _settle(self, taken: Taken, now: datetime, attempt: str) -> Settled | None:
-        lease = Keys(taken.owner).lease(taken.lease_id)
-        encoded, forget_us = await self._ask("HMGET", lease, "reserved", "forget")
-        if encoded is None or int(forget_us) <= to_us(now):
+        reserved = taken.reserved
+        if not reserved:
+            lease = Keys(taken.owner).lease(taken.lease_id)
+            reserved = _joined(*await self._ask("HMGET", lease, *_RESERVED))
+        forget_us, _, encoded = reserved.partition(" ")
+        if not encoded or int(forget_us) <= to_us(now):
             return None
         call = SettleCall(taken, OpenLease.decode(encoded), now, attempt)
         answer = await self._eval(SETTLE, call.keys(), call.argument())
@@ -194,6 +203,11 @@ class RedisLimitStore:
         elif not cause and self._is_away:
             _log.info("limit_store_back")
         self._is_away = bool(cause)
+
+
+def _joined(forget_us: str | None, encoded: str | None) -> str:
+    """Return the fields `_RESERVED` as one text; empty when one is missing."""
+    return f"{forget_us} {encoded}" if forget_us and encoded else ""
 
 
 def _word_of(error: Exception) -> str:

@@ -10,9 +10,10 @@ from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_service_pb2 as key_service_pb
 from keyvault_svc.domain.deletion_proof import DeletionProof
 from keyvault_svc.domain.intake import check_api_key, check_openai_key_id
+from keyvault_svc.domain.key_assurance import KeyAssurance
 from keyvault_svc.domain.key_change import KeyChange
 from keyvault_svc.domain.key_policy import KeyPolicy
-from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord
+from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.key_version import KeyVersion, Verification, VerificationOutcome
 from keyvault_svc.domain.names import KeyName

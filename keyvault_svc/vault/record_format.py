@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from keyvault_svc.domain.errors import KeyRecordUnreadableError
-from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord
+from keyvault_svc.domain.key_assurance import KeyAssurance
+from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.key_version import (
     KeyVersion,

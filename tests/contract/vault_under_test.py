@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway_svc.domain.key_name import KeyName as GatewayKeyName
-from gateway_svc.domain.ports import Lease
+from gateway_svc.domain.lease_ports import Lease
 from gateway_svc.domain.verifier import Verification
 from gateway_svc.vault.transit_opener import TransitOpener
 from gateway_svc.vault.unwrapper import Unwrapper

@@ -9,7 +9,16 @@ import pytest
 from keyvault_svc.domain.limit_store import MAX_NOTE, Held, KnownLease, LimitStore, Settled
 from keyvault_svc.domain.limits import LimitKind
 from keyvault_svc.domain.names import OwnerKind, OwnerName
-from tests.limits.limit_samples import HOUR, MINUTE, NOW, SECOND, limit, reservation, taken
+from tests.limits.limit_samples import (
+    HOUR,
+    MINUTE,
+    NOW,
+    SECOND,
+    figures,
+    limit,
+    reservation,
+    taken,
+)
 
 TOKENS = limit(LimitKind.TOKENS_PER_DAY, 1000)
 
@@ -90,3 +99,41 @@ async def test_a_lease_that_is_reserved_anew_has_its_own_note(
     await store.reserve(replace(once, end_time=later + MINUTE, note="second"), later)
 
     assert await store.find(owner, "a") == KnownLease("second", is_settled=False)
+
+
+async def test_what_was_found_of_a_lease_settles_it_as_a_read_of_its_own_does(
+    store: LimitStore, other: LimitStore, owner: OwnerName
+) -> None:
+    await store.reserve(reservation(owner, "a", TOKENS, tokens=100), NOW)
+    known = await other.find(owner, "a")
+    assert known is not None
+    found = replace(taken(owner, "a", tokens=7), reserved=known.reserved)
+
+    assert await other.settle(found, NOW) == Settled()
+    assert await other.settle(found, NOW) is None
+    assert figures(await store.standings(owner, [TOKENS], NOW)) == [(7, 0)]
+
+
+async def test_what_was_found_of_a_lease_settles_nothing_after_its_hour(
+    store: LimitStore, owner: OwnerName
+) -> None:
+    once = reservation(owner, "a", TOKENS, tokens=100)
+    await store.reserve(once, NOW)
+    known = await store.find(owner, "a")
+    assert known is not None
+    found = replace(taken(owner, "a", tokens=7), reserved=known.reserved)
+
+    assert await store.settle(found, once.end_time + HOUR) is None
+
+
+async def test_what_was_found_of_a_lease_settles_nothing_once_it_is_forgotten(
+    store: LimitStore, owner: OwnerName
+) -> None:
+    await store.reserve(reservation(owner, "a", TOKENS, tokens=100), NOW)
+    known = await store.find(owner, "a")
+    assert known is not None
+    await store.forget(owner)
+
+    found = replace(taken(owner, "a", tokens=7), reserved=known.reserved)
+    assert await store.settle(found, NOW) is None
+    assert figures(await store.standings(owner, [TOKENS], NOW)) == [(0, 0)]

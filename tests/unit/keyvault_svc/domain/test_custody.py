@@ -15,8 +15,9 @@ from keyvault_svc.domain.errors import (
     NotTheOwnerError,
     TooManyKeysError,
 )
+from keyvault_svc.domain.key_assurance import KeyAssurance
 from keyvault_svc.domain.key_change import KeyChange
-from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord
+from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.names import GrantName, KeyName
 from keyvault_svc.domain.person import Person

@@ -8,9 +8,9 @@ import pytest
 from keyvault_svc.domain.errors import (
     KeyStateConflictError,
 )
+from keyvault_svc.domain.key_assurance import KeyAssurance
 from keyvault_svc.domain.key_change import KeyChange
 from keyvault_svc.domain.key_policy import KeyPolicy
-from keyvault_svc.domain.key_record import KeyAssurance
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.limits import Limits
 from svc_runtime.service_error import InvalidFieldError

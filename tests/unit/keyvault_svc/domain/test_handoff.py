@@ -7,7 +7,7 @@ import pytest
 
 from keyvault_svc.domain.errors import KeyRecordUnreadableError
 from keyvault_svc.domain.handoff import DEFAULT_LEASE_SECONDS, MAX_LEASE_SECONDS, Handoff
-from keyvault_svc.domain.key_record import KeyAssurance
+from keyvault_svc.domain.key_assurance import KeyAssurance
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.lease import Lease
 from keyvault_svc.domain.ports import AuditTags

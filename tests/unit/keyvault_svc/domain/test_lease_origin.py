@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import ip_addresses
 
 from keyvault_svc.domain.lease_origin import LeaseOrigin, network_of
 from keyvault_svc.domain.limit_store import MAX_NOTE
@@ -60,3 +62,11 @@ def test_what_a_later_release_adds_does_not_count() -> None:
 )
 def test_a_network_is_what_one_site_usually_has(source: str, network: str) -> None:
     assert network_of(ip_address(source)) == network
+
+
+@given(source=ip_addresses())
+def test_a_network_is_spelt_as_the_standard_library_does(
+    source: IPv4Address | IPv6Address,
+) -> None:
+    prefix = 24 if source.version == 4 else 48
+    assert network_of(source) == str(ip_network((source, prefix), strict=False))

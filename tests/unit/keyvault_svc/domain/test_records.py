@@ -10,7 +10,8 @@ from keyvault_svc.domain.errors import (
     KeyNotFoundError,
     KeyStateConflictError,
 )
-from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord
+from keyvault_svc.domain.key_assurance import KeyAssurance
+from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_state import KeyState
 from svc_runtime.vault.errors import VaultUnavailableError
 from tests.fakes.fake_clock import START

@@ -7,7 +7,7 @@ import pytest
 
 from keyvault_svc.domain.controls import Controls, Subject, Suspension
 from keyvault_svc.domain.errors import VerificationNotFoundError
-from keyvault_svc.domain.key_record import KeyAssurance
+from keyvault_svc.domain.key_assurance import KeyAssurance
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.key_version import VerificationOutcome
 from keyvault_svc.domain.names import KeyName

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from keyvault_svc.domain.errors import VerificationNotFoundError
-from keyvault_svc.domain.key_record import KeyAssurance
+from keyvault_svc.domain.key_assurance import KeyAssurance
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.ports import QueuedVerification
 from svc_runtime.vault.errors import VaultUnavailableError

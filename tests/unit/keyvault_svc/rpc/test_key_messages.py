@@ -11,8 +11,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1.key_service_pb2 import CreateKeyRequest, RotateKeyRequest
 from keyvault_svc.domain.deletion_proof import DeletionProof
+from keyvault_svc.domain.key_assurance import KeyAssurance
 from keyvault_svc.domain.key_policy import KeyPolicy
-from keyvault_svc.domain.key_record import KeyAssurance
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.key_version import Verification, VerificationOutcome
 from keyvault_svc.domain.names import KeyName

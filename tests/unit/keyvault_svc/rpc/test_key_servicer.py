@@ -9,7 +9,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from keyturn.keyvault.v1 import key_pb2 as key_pb
 from keyturn.keyvault.v1 import key_service_pb2 as key_service_pb
 from keyturn.keyvault.v1 import limits_pb2 as limits_pb
-from keyvault_svc.domain.key_record import KeyAssurance
+from keyvault_svc.domain.key_assurance import KeyAssurance
 from keyvault_svc.domain.limits import Limits
 from keyvault_svc.rpc.key_servicer import KeyServicer
 from keyvault_svc.rpc.times import timestamp

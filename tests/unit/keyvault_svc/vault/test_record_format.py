@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from keyvault_svc.domain.errors import KeyRecordUnreadableError
 from keyvault_svc.domain.grant import Grant, GrantTerms
-from keyvault_svc.domain.key_record import KeyAssurance, KeyRecord
+from keyvault_svc.domain.key_assurance import KeyAssurance
+from keyvault_svc.domain.key_record import KeyRecord
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.key_version import (
     KeyVersion,
