@@ -6,30 +6,28 @@ import argparse
 import asyncio
 import ssl
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-import grpc
 import structlog
 
+from gateway_svc.apps import Apps
 from gateway_svc.audited_opener import AuditedOpener
 from gateway_svc.domain.key_name import KeyChoice
+from gateway_svc.domain.lease_ports import KeyLeaser
+from gateway_svc.domain.live_ports import LiveUpstream
 from gateway_svc.domain.live_relay import LiveRelay
-from gateway_svc.domain.ports import KeyLeaser, LiveUpstream, Upstream
-from gateway_svc.domain.proxied_calls import ProxiedCalls, ProxyRoute
+from gateway_svc.domain.patient_leaser import PatientKeyLeaser
+from gateway_svc.domain.proxied_calls import ProxiedCalls
 from gateway_svc.domain.relay import Relay
 from gateway_svc.domain.roles import AppIds
+from gateway_svc.domain.upstream_ports import Upstream
 from gateway_svc.domain.verifier import Verifier
-from gateway_svc.ext_authz.access_policy import EnvoyIds
-from gateway_svc.ext_authz.apps import Apps
-from gateway_svc.ext_authz.authorization_servicer import AuthorizationServicer, Handover, Refusals
-from gateway_svc.ext_authz.port import envoy_port
 from gateway_svc.http.caller import HTTPAuthenticator
-from gateway_svc.http.error_status import http_error, internal_error
 from gateway_svc.http.front import HTTPFront
 from gateway_svc.http.server import HTTPServer
 from gateway_svc.keyvault_client.key_leaser import GrpcKeyLeaser
@@ -41,21 +39,16 @@ from gateway_svc.metrics import MODEL, SETTLEMENTS_WAITING
 from gateway_svc.openai_api.aiohttp_upstream import AiohttpUpstream
 from gateway_svc.openai_api.traced_upstream import TracedLiveUpstream, TracedUpstream
 from gateway_svc.openai_api.websocket_upstream import WebSocketUpstream
-from gateway_svc.rpc.access_policy import APP_PORT
-from gateway_svc.rpc.app_calls import AppCalls
-from gateway_svc.rpc.error_status import ERROR_DOMAIN, ERROR_STATUS
-from gateway_svc.rpc.services import SERVICES, add_services
+from gateway_svc.ports import app_ports, envoy_ports
+from gateway_svc.rpc.services import SERVICES
 from gateway_svc.settings import OpenAISettings, Settings
 from gateway_svc.vault.transit_opener import TransitOpener
 from gateway_svc.vault.unwrapper import Unwrapper
 from gateway_svc.verification_worker import VerificationWorker
 from svc_runtime.audit_stream.checkpoints import checkpoints
 from svc_runtime.audit_stream.logs import audited_logs
-from svc_runtime.authentication import MTLSAuthenticator
 from svc_runtime.clock import SystemClock
 from svc_runtime.grpc_channel import ReloadingChannel
-from svc_runtime.grpc_credentials import mtls_server_credentials
-from svc_runtime.grpc_server import Listener, build_server
 from svc_runtime.health import HealthServer
 from svc_runtime.http_tls import server_ssl_context
 from svc_runtime.issuers import jwt_verifier, workload_tokens
@@ -66,12 +59,13 @@ from svc_runtime.process import (
     until_told_to_stop,
 )
 from svc_runtime.readiness import follow_readiness
-from svc_runtime.serving_port import ServerBrokeError, ServingPort
+from svc_runtime.serving_port import ServerBrokeError
 from svc_runtime.settings_models import SettingsError
+from svc_runtime.start_error import StartError
 from svc_runtime.telemetry.measuring import measuring
 from svc_runtime.telemetry.spans import is_tracing
 from svc_runtime.telemetry.tracing import tracing
-from svc_runtime.tls_files import TLSFiles, TLSFilesError, TLSFilesWatcher
+from svc_runtime.tls_files import TLSFiles, TLSFilesError
 from svc_runtime.tls_files_wait import awaited_tls_files
 from svc_runtime.vault.connect import vault_session
 from svc_runtime.vault.transit_signer import TransitSigner
@@ -82,8 +76,6 @@ _STOPPED_EXIT: Final = 1
 _USAGE_EXIT: Final = 2
 _BROKEN_EXIT: Final = 70  # EX_SOFTWARE
 _SERVICE: Final = "gateway-svc"
-# Room above the 10 MiB of a body, so that a larger one gets an error that names field and rule.
-_MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -127,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return reconcile(settings, ReconcileOptions(arguments.day, arguments.json))
             case _:
                 asyncio.run(unless_told_to_stop(serve(settings)))
-    except (SettingsError, TLSFilesError) as error:
+    except (SettingsError, TLSFilesError, StartError) as error:
         sys.stderr.write(f"gateway-svc: {error}\n")
         return _USAGE_EXIT
     except ServerBrokeError:
@@ -142,6 +134,7 @@ async def serve(settings: Settings) -> None:
 
     Raises:
         TLSFilesError: The certificate cannot be used.
+        StartError: The machine lacks something.
         RuntimeError: An address cannot be listened on.
     """
     clock = SystemClock()
@@ -180,15 +173,11 @@ async def serve(settings: Settings) -> None:
         await stack.enter_async_context(measuring(_SERVICE, metrics_address, session, watcher))
 
         opener = AuditedOpener(TransitOpener(session, Unwrapper(session, clock)), audit, clock)
-        leaser: KeyLeaser = GrpcKeyLeaser(channel, queue)
-        if metrics_address is not None:
-            leaser = MeasuredKeyLeaser(leaser, clock)
+        patient = PatientKeyLeaser(GrpcKeyLeaser(channel, queue))
+        stack.push_async_callback(patient.close)
+        leaser: KeyLeaser = MeasuredKeyLeaser(patient, clock) if metrics_address else patient
         relay = Relay(
-            leaser,
-            opener,
-            openai,
-            clock,
-            max_upload_bytes=settings.openai.max_upload_bytes,
+            leaser, opener, openai, clock, max_upload_bytes=settings.openai.max_upload_bytes
         )
         desk = GrpcVerificationDesk(channel)
         worker = VerificationWorker(
@@ -202,15 +191,15 @@ async def serve(settings: Settings) -> None:
             KeyChoice(settings.keys_by_app()),
         )
         # Not the measured leaser: OpenAI's answers to these calls pass by somebody else.
-        proxied = partial(ProxiedCalls, GrpcKeyLeaser(channel, queue), opener, clock)
+        proxied = partial(ProxiedCalls, patient, opener, clock)
         grpc_ports = [
-            _grpc_port(settings, watcher, apps.ids, relay, AppCalls(apps.key_choice)),
-            *_envoy_ports(settings, watcher, apps, proxied),
+            *app_ports(settings, watcher, apps, relay),
+            *envoy_ports(settings, watcher, apps, proxied),
         ]
         front = HTTPFront(
             relay,
             LiveRelay(leaser, opener, live_openai, clock),
-            HTTPAuthenticator(apps.ids, apps.tokens, clock),
+            HTTPAuthenticator(apps, clock),
             apps.key_choice,
             request_timeout_seconds=settings.request_timeout_seconds,
         )
@@ -220,10 +209,7 @@ async def serve(settings: Settings) -> None:
             await port.start()
         await http_server.start()
         stack.push_async_callback(health.drain)
-        for task in (
-            follow_readiness(health, SERVICES, lambda: session.is_ready),
-            worker.run(),
-        ):
+        for task in (follow_readiness(health, SERVICES, lambda: session.is_ready), worker.run()):
             stack.callback(asyncio.create_task(task).cancel)
         _log.info("serving", count=len(grpc_ports) + 1)
         await until_told_to_stop(grpc_ports)
@@ -241,59 +227,6 @@ def _upstream(settings: OpenAISettings) -> AiohttpUpstream:
         max_connections=settings.max_connections,
         allows_private_addresses=settings.allow_private_addresses or settings.is_local,
     )
-
-
-def _grpc_port(
-    settings: Settings, watcher: TLSFilesWatcher, app_ids: AppIds, relay: Relay, calls: AppCalls
-) -> ServingPort:
-    def register(server: grpc.aio.Server) -> None:
-        add_services(server, relay, calls)
-
-    def build(address: str) -> tuple[grpc.aio.Server, int]:
-        return build_server(
-            listener=Listener(
-                address,
-                mtls_server_credentials(watcher),
-                MTLSAuthenticator(app_ids.roles_of),
-                APP_PORT,
-                settings.connection_seconds,
-            ),
-            status_table=ERROR_STATUS,
-            error_domain=ERROR_DOMAIN,
-            max_deadline_seconds=settings.request_timeout_seconds,
-            max_message_bytes=_MAX_MESSAGE_BYTES,
-            register=register,
-            reflection_of=SERVICES,
-        )
-
-    return ServingPort(build, settings.grpc_address)
-
-
-def _envoy_ports(
-    settings: Settings,
-    watcher: TLSFilesWatcher,
-    apps: Apps,
-    calls: Callable[[ProxyRoute], ProxiedCalls],
-) -> list[ServingPort]:
-    """Return the port where Envoys ask, if there is to be one."""
-    wanted = settings.ext_authz
-    if wanted is None:
-        return []
-    return [
-        envoy_port(
-            wanted.address,
-            mtls_server_credentials(watcher),
-            EnvoyIds(wanted.envoy_ids()),
-            AuthorizationServicer(
-                calls(ProxyRoute(wanted.upstream_base_url, settings.openai.base_url)),
-                apps,
-                Handover(wanted.upstream_base_url, wanted.key_header, wanted.takes_text_bodies),
-                Refusals(http_error, internal_error),
-            ),
-            (ERROR_DOMAIN, ERROR_STATUS),
-            settings.connection_seconds,
-        )
-    ]
 
 
 if __name__ == "__main__":

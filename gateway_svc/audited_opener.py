@@ -7,7 +7,7 @@ from typing import Protocol
 import structlog
 
 from gateway_svc.domain.errors import LeaseExpiredError
-from gateway_svc.domain.ports import KeyOpener, KeyPurpose, Lease
+from gateway_svc.domain.lease_ports import KeyOpener, KeyPurpose, Lease
 from svc_runtime.audit_stream.stream import FLUSH_SECONDS
 from svc_runtime.call_context import call_or_none
 from svc_runtime.clock import Clock

@@ -169,6 +169,9 @@ class Settings(ServiceSettings):
     """Where apps call over gRPC: mTLS."""
     http_address: Address
     """Where apps call over HTTPS: with a client certificate or a token."""
+    grpc_token_address: Address | None = None
+    """Where apps call over gRPC with a token: TLS, and no client certificate is asked for. Off
+    unless it is given."""
     health_address: Address
     """Where probes call: health only, in the clear."""
     app_id_prefix: str
@@ -204,6 +207,12 @@ class Settings(ServiceSettings):
             if scopes is not None and not overlap(scopes, [self.app_id_prefix]):
                 raise ValueError("app_issuers: an issuer names no app that app_id_prefix covers")
         self.keys_by_app()
+        return self
+
+    @model_validator(mode="after")
+    def _tokens_have_an_issuer(self) -> Self:
+        if self.grpc_token_address is not None and not self.app_issuers:
+            raise ValueError("grpc_token_address needs at least one of app_issuers")
         return self
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from gateway_svc.domain.errors import UpstreamUnavailableError
 from gateway_svc.domain.event_filter import EventFilter
 from gateway_svc.domain.headers import Headers, header, response_headers
 from gateway_svc.domain.key_echo import without_key_echo
-from gateway_svc.domain.ports import AnswerWatch
+from gateway_svc.domain.upstream_ports import AnswerWatch
 from gateway_svc.domain.usage import Usage
 from gateway_svc.domain.usage_meter import UsageMeter
 

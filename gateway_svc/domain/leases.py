@@ -14,7 +14,7 @@ from gateway_svc.domain.errors import (
     UpstreamUnavailableError,
 )
 from gateway_svc.domain.headers import Headers
-from gateway_svc.domain.ports import (
+from gateway_svc.domain.lease_ports import (
     KeyLeaser,
     KeyOpener,
     Lease,

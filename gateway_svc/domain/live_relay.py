@@ -9,19 +9,13 @@ from typing import Final
 
 from gateway_svc.domain.errors import KeyRejectedUpstreamError
 from gateway_svc.domain.headers import Headers, header, request_headers, response_headers
+from gateway_svc.domain.lease_ports import KeyLeaser, KeyOpener, LeaseOutcome, LeaseRequest
 from gateway_svc.domain.leases import Leases, LeaseUse, Receipt
+from gateway_svc.domain.live_ports import LiveSide, LiveUpstream
 from gateway_svc.domain.live_session import UpstreamRefusedLiveError
-from gateway_svc.domain.ports import (
-    KeyLeaser,
-    KeyOpener,
-    LeaseOutcome,
-    LeaseRequest,
-    LiveSide,
-    LiveUpstream,
-    UpstreamRequest,
-)
 from gateway_svc.domain.relay import AppCall
 from gateway_svc.domain.request_facts import facts_of
+from gateway_svc.domain.upstream_ports import UpstreamRequest
 from gateway_svc.domain.usage import Usage
 from svc_runtime.clock import Clock
 

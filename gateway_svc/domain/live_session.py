@@ -10,8 +10,9 @@ from typing import Final
 
 from gateway_svc.domain.headers import Headers
 from gateway_svc.domain.key_echo import without_key_echo
+from gateway_svc.domain.lease_ports import LeaseOutcome
 from gateway_svc.domain.live_models import Allow, LiveModels
-from gateway_svc.domain.ports import LeaseOutcome, LiveClose, LiveSide
+from gateway_svc.domain.live_ports import LiveClose, LiveSide
 from gateway_svc.domain.usage import Usage, usage_of_event
 from svc_runtime.service_error import ServiceError, ServiceStoppingError
 

@@ -11,10 +11,11 @@ from typing import Final
 
 from gateway_svc.domain.errors import UpstreamNotAllowedError
 from gateway_svc.domain.headers import request_headers
+from gateway_svc.domain.lease_ports import KeyLeaser, KeyOpener, LeaseOutcome
 from gateway_svc.domain.leases import Leases, Receipt
-from gateway_svc.domain.ports import KeyLeaser, KeyOpener, LeaseOutcome, StreamedBody
 from gateway_svc.domain.relay import AppCall, lease_request
 from gateway_svc.domain.request_facts import RequestFacts, facts_of
+from gateway_svc.domain.upstream_ports import StreamedBody
 from svc_runtime.clock import Clock
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import InvalidFieldError

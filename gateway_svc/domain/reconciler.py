@@ -18,7 +18,7 @@ from gateway_svc.domain.errors import (
     UpstreamUnavailableError,
 )
 from gateway_svc.domain.key_name import KeyName
-from gateway_svc.domain.ports import KeyOpener
+from gateway_svc.domain.lease_ports import KeyOpener
 from gateway_svc.domain.reconciliation import (
     Comparison,
     Counted,

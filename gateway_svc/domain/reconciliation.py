@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from gateway_svc.domain.key_name import KeyName
-from gateway_svc.domain.ports import Lease
+from gateway_svc.domain.lease_ports import Lease
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.spiffe_id import SpiffeId
 

@@ -20,19 +20,16 @@ from gateway_svc.domain.headers import (
     response_headers,
 )
 from gateway_svc.domain.key_name import KeyName
+from gateway_svc.domain.lease_ports import KeyLeaser, KeyOpener, LeaseOutcome, LeaseRequest
 from gateway_svc.domain.leases import Leases, LeaseUse
-from gateway_svc.domain.ports import (
-    KeyLeaser,
-    KeyOpener,
-    LeaseOutcome,
-    LeaseRequest,
+from gateway_svc.domain.request_facts import RequestFacts, facts_of
+from gateway_svc.domain.upload import Upload
+from gateway_svc.domain.upstream_ports import (
     StreamedBody,
     Upstream,
     UpstreamAnswer,
     UpstreamRequest,
 )
-from gateway_svc.domain.request_facts import RequestFacts, facts_of
-from gateway_svc.domain.upload import Upload
 from gateway_svc.domain.usage import Usage
 from gateway_svc.domain.usage_request import asking_for_usage
 from svc_runtime.clock import Clock

@@ -9,9 +9,9 @@ from typing import Final
 from gateway_svc.domain.endpoint import Endpoint
 from gateway_svc.domain.multipart import MultipartReader
 from gateway_svc.domain.named_models import models_in_url
-from gateway_svc.domain.ports import StreamedBody
 from gateway_svc.domain.request_facts import RequestFacts, facts_of_models
 from gateway_svc.domain.token_bounds import bounds_beside_json
+from gateway_svc.domain.upstream_ports import StreamedBody
 from svc_runtime.service_error import InvalidFieldError
 
 # What is read, at most, in search of a model before the lease is asked for.

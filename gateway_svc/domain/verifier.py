@@ -14,13 +14,8 @@ from gateway_svc.domain.errors import (
     UpstreamUnavailableError,
 )
 from gateway_svc.domain.key_name import KeyName
-from gateway_svc.domain.ports import (
-    KeyOpener,
-    Lease,
-    Upstream,
-    UpstreamAnswer,
-    UpstreamRequest,
-)
+from gateway_svc.domain.lease_ports import KeyOpener, Lease
+from gateway_svc.domain.upstream_ports import Upstream, UpstreamAnswer, UpstreamRequest
 from gateway_svc.domain.verification import VerificationOutcome, conclude, is_final, outcome_of
 from svc_runtime.clock import Clock
 from svc_runtime.spiffe_id import SpiffeId

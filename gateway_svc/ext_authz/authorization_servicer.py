@@ -9,6 +9,7 @@ from typing import TypeAlias
 import structlog
 from structlog.contextvars import bound_contextvars
 
+from gateway_svc.apps import Apps, app_token_of
 from gateway_svc.domain.calls import shaved
 from gateway_svc.domain.errors import UpstreamNotAllowedError
 from gateway_svc.domain.key_name import FIELD as KEY_FIELD
@@ -16,7 +17,6 @@ from gateway_svc.domain.owner_token import FIELD as OWNER_FIELD
 from gateway_svc.domain.owner_token import owner_token_of
 from gateway_svc.domain.proxied_calls import ProxiedCalls
 from gateway_svc.domain.relay import AppCall
-from gateway_svc.ext_authz.apps import Apps, app_token_of
 from gateway_svc.ext_authz.check_answers import AUTHORIZATION, allowed, denied
 from gateway_svc.ext_authz.proxied_request import ProxiedRequest
 from keyturn.envoy.v3 import external_auth_service_pb2 as auth_pb
@@ -25,7 +25,7 @@ from keyturn.envoy.v3.external_auth_service_pb2_grpc import (
 )
 from svc_runtime.authentication import ServicerContext
 from svc_runtime.call_context import REQUEST_ID_KEY, annotate, current_call, request_id_from
-from svc_runtime.service_error import ServiceError
+from svc_runtime.service_error import CallerUnverifiedError, ServiceError
 
 _log = structlog.get_logger()
 
@@ -109,7 +109,11 @@ class AuthorizationServicer(GeneratedServicer):
             return allowed(opened, proxied.headers, self._handover.key_header)
 
     async def _app_call(self, proxied: ProxiedRequest, context: ServicerContext) -> AppCall:
+        # What an Envoy says of an app's certificate counts for nothing: the key service could not
+        # check it, as it checks a token.
         token = app_token_of(proxied.values(AUTHORIZATION))
+        if token is None:
+            raise CallerUnverifiedError
         app = await self._apps.app_of(token)
         annotate(app=str(app))
         key = self._apps.key_choice.choose(app, proxied.single(KEY_FIELD))

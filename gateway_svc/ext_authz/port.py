@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import grpc
@@ -25,7 +26,7 @@ _MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 
 def envoy_port(
     address: str,
-    credentials: grpc.ServerCredentials,
+    make_credentials: Callable[[], grpc.ServerCredentials],
     envoys: EnvoyIds,
     servicer: AuthorizationServicer,
     errors: tuple[str, StatusTable],
@@ -35,7 +36,8 @@ def envoy_port(
 
     Args:
         address: `host:port`; port 0 takes a free one.
-        credentials: The TLS side of the server, which asks for a client certificate.
+        make_credentials: Makes the TLS side of a server, which asks for a client certificate. One
+            serves one server: gRPC asks it for the first certificate once.
         envoys: Who may ask.
         servicer: Who answers.
         errors: What callers are told who may not: the domain of errors, and the code of each.
@@ -50,7 +52,7 @@ def envoy_port(
         return build_server(
             listener=Listener(
                 address,
-                credentials,
+                make_credentials(),
                 MTLSAuthenticator(envoys.roles_of),
                 ENVOY_PORT,
                 connection_seconds,

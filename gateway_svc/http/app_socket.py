@@ -10,7 +10,7 @@ from aiohttp import WebSocketError, hdrs, web
 from multidict import CIMultiDict
 
 from gateway_svc.domain.headers import Headers
-from gateway_svc.domain.ports import LiveClose
+from gateway_svc.domain.live_ports import LiveClose
 
 _MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 _HEARTBEAT_SECONDS: Final = 30.0

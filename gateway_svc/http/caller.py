@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Final
 
 from aiohttp.web import BaseRequest
 
-from gateway_svc.domain.roles import APP, AppIds
+from gateway_svc.apps import Apps, app_token_of
+from gateway_svc.domain.roles import APP
 from gateway_svc.http.websocket import token_subprotocol, wants_websocket
 from svc_runtime.caller import Caller
 from svc_runtime.clock import Clock
 from svc_runtime.http_tls import peer_spiffe_id
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import CallerUnverifiedError
-from svc_runtime.workload_token import WorkloadTokens
 
 _AUTHORIZATION: Final = "authorization"
-_MAX_CHARACTERS: Final = 16 * 1024
-# Three base64url parts: a JWT. An SDK always sends some api_key; beside a certificate anything
-# that is no token is taken for a placeholder and ignored.
-_BEARER_JWT: Final = re.compile(r"(?i:bearer) +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+) *")
 
 
 class HTTPAuthenticator:
     """Proves apps. Never reads a forwarded-certificate header."""
 
-    def __init__(self, app_ids: AppIds, tokens: WorkloadTokens, clock: Clock) -> None:
-        self._app_ids = app_ids
-        self._tokens = tokens
+    def __init__(self, apps: Apps, clock: Clock) -> None:
+        self._apps = apps
         self._clock = clock
 
     async def authenticate(self, request: BaseRequest) -> Caller:
@@ -44,11 +38,11 @@ class HTTPAuthenticator:
             raise CallerUnverifiedError
         by_certificate = peer_spiffe_id(transport, self._clock.now())
         token = _token(request)
-        by_token = await self._tokens.app_of(token) if token else None
+        by_token = await self._apps.app_of(token) if token else None
         app = by_certificate or by_token
         if app is None or (by_token is not None and by_token != app):
             raise CallerUnverifiedError
-        self._app_ids.must_be_app(app)
+        self._apps.ids.must_be_app(app)
         peer = transport.get_extra_info("peername")
         return Caller(
             str(app), frozenset({APP}), token=token, source_ip=str(peer[0]) if peer else ""
@@ -57,12 +51,7 @@ class HTTPAuthenticator:
 
 def _token(request: BaseRequest) -> SecretBytes | None:
     values = request.headers.getall(_AUTHORIZATION, [])
-    if len(values) > 1:
-        raise CallerUnverifiedError
     subprotocol = token_subprotocol(request) if wants_websocket(request) else None
     if subprotocol is not None and not values:
         values = [f"Bearer {subprotocol}"]  # of a browser, which cannot set headers
-    match = _BEARER_JWT.fullmatch(values[0]) if values else None
-    if match is None or len(match[1]) > _MAX_CHARACTERS:
-        return None
-    return SecretBytes(match[1].encode("ascii"))
+    return app_token_of(values)

@@ -10,8 +10,8 @@ from aiohttp import HttpVersion11
 from aiohttp.web import BaseRequest, RequestPayloadError
 
 from gateway_svc.domain.multipart import is_multipart
-from gateway_svc.domain.ports import StreamedBody
 from gateway_svc.domain.request_facts import MAX_BODY_BYTES
+from gateway_svc.domain.upstream_ports import StreamedBody
 from svc_runtime.service_error import InvalidFieldError
 
 _FIELD: Final = "body"

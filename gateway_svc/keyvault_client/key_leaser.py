@@ -8,7 +8,7 @@ import grpc
 import structlog
 
 from gateway_svc.domain.errors import KeyServiceUnavailableError
-from gateway_svc.domain.ports import Lease, LeaseRequest, LeaseSettlement
+from gateway_svc.domain.lease_ports import Lease, LeaseRequest, LeaseSettlement
 from gateway_svc.keyvault_client.error_translation import to_service_error
 from gateway_svc.keyvault_client.lease_message import lease_of
 from gateway_svc.keyvault_client.settlement_queue import SettlementQueue

@@ -7,7 +7,7 @@ from datetime import UTC
 import structlog
 
 from gateway_svc.domain.errors import KeyServiceUnavailableError
-from gateway_svc.domain.ports import Lease, Remaining
+from gateway_svc.domain.lease_ports import Lease, Remaining
 from keyturn.keyvault.v1 import lease_pb2 as lease_pb
 from svc_runtime.secret_bytes import SecretBytes
 

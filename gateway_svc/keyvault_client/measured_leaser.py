@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from gateway_svc.domain.model_operation import OPERATIONS, operation_of
-from gateway_svc.domain.ports import (
+from gateway_svc.domain.lease_ports import (
     KeyLeaser,
     Lease,
     LeaseOutcome,
     LeaseRequest,
     LeaseSettlement,
 )
+from gateway_svc.domain.model_operation import OPERATIONS, operation_of
 from gateway_svc.domain.usage import UsageSource
 from gateway_svc.metrics import GEN_AI_DURATION, GEN_AI_TOKENS, OPERATION
 from svc_runtime.clock import Clock

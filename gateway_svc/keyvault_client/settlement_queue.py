@@ -10,7 +10,7 @@ from typing import Final
 import grpc
 import structlog
 
-from gateway_svc.domain.ports import LeaseOutcome, LeaseSettlement
+from gateway_svc.domain.lease_ports import LeaseOutcome, LeaseSettlement
 from gateway_svc.domain.usage import Usage, UsageSource
 from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb
 from keyturn.keyvault.v1.key_lease_service_pb2_grpc import KeyLeaseServiceStub

@@ -23,7 +23,7 @@ from gateway_svc.domain.errors import (
     UpstreamTimedOutError,
     UpstreamUnavailableError,
 )
-from gateway_svc.domain.ports import StreamedBody, UpstreamAnswer, UpstreamRequest
+from gateway_svc.domain.upstream_ports import StreamedBody, UpstreamAnswer, UpstreamRequest
 from gateway_svc.metrics import STREAMS_OPEN
 from gateway_svc.openai_api.keyed_request import KEY_FOR_REQUEST, KeyedRequest, OneTimeKey
 from gateway_svc.openai_api.public_resolver import PublicResolver

@@ -12,7 +12,7 @@ from typing import Final
 from yarl import URL
 
 from gateway_svc.domain.model_operation import OTHER_OPERATION, operation_of
-from gateway_svc.domain.ports import UpstreamRequest
+from gateway_svc.domain.upstream_ports import UpstreamRequest
 from gateway_svc.domain.usage import Usage, UsageSource
 from gateway_svc.metrics import MODEL
 from svc_runtime.telemetry.metrics import NO_VALUE, OTHER

@@ -10,14 +10,8 @@ from typing import Final
 from yarl import URL
 
 from gateway_svc.domain.headers import Headers, header
-from gateway_svc.domain.ports import (
-    LiveClose,
-    LiveSide,
-    LiveUpstream,
-    Upstream,
-    UpstreamAnswer,
-    UpstreamRequest,
-)
+from gateway_svc.domain.live_ports import LiveClose, LiveSide, LiveUpstream
+from gateway_svc.domain.upstream_ports import Upstream, UpstreamAnswer, UpstreamRequest
 from gateway_svc.domain.usage import Usage, usage_of_event
 from gateway_svc.openai_api.model_span import ModelSpan
 from svc_runtime.clock import Clock

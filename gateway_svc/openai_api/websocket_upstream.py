@@ -31,8 +31,9 @@ from gateway_svc.domain.errors import (
     UpstreamUnavailableError,
 )
 from gateway_svc.domain.headers import Headers
+from gateway_svc.domain.live_ports import LiveClose, LiveSide
 from gateway_svc.domain.live_session import UpstreamRefusedLiveError
-from gateway_svc.domain.ports import LiveClose, LiveSide, UpstreamRequest
+from gateway_svc.domain.upstream_ports import UpstreamRequest
 from gateway_svc.metrics import STREAMS_OPEN
 from gateway_svc.openai_api.keyed_request import KEY_FOR_REQUEST, KeyedRequest, OneTimeKey
 from svc_runtime.secret_bytes import SecretBytes

@@ -13,11 +13,12 @@ from gateway_svc.domain.key_name import FIELD as KEY_FIELD
 from gateway_svc.domain.key_name import KeyChoice
 from gateway_svc.domain.owner_token import FIELD as OWNER_FIELD
 from gateway_svc.domain.owner_token import owner_token_of
-from gateway_svc.domain.ports import StreamedBody
 from gateway_svc.domain.relay import AppCall, Exchange, Relay
+from gateway_svc.domain.upstream_ports import StreamedBody
 from gateway_svc.domain.usage import UsageSource
 from svc_runtime.authentication import ServicerContext
 from svc_runtime.call_context import annotate, current_call
+from svc_runtime.caller import Caller
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import InvalidFieldError
 
@@ -66,7 +67,7 @@ class AppCalls:
             query,
             headers,
             body,
-            _app_token(_single(metadata, _AUTHORIZATION)),
+            _app_token(call.caller, _single(metadata, _AUTHORIZATION)),
             owner_token_of(_single(metadata, OWNER_FIELD)),
         )
 
@@ -122,8 +123,10 @@ def _single(metadata: list[tuple[str, str]], name: str) -> str | None:
     return values[0] if values else None
 
 
-def _app_token(authorization: str | None) -> SecretBytes | None:
-    """Return the app's own token, which may come beside its certificate, as proof end to end."""
+def _app_token(caller: Caller | None, authorization: str | None) -> SecretBytes | None:
+    """Return the app's own token, as proof end to end: what it was known by, or sent beside it."""
+    if caller is not None and caller.token is not None:
+        return caller.token
     if not authorization:
         return None
     if not authorization.lower().startswith(_BEARER) or len(authorization) > _MAX_TOKEN_CHARACTERS:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final, TypeAlias
 
 from gateway_svc.domain.http_request import check_header_value
-from gateway_svc.domain.ports import StreamedBody
+from gateway_svc.domain.upstream_ports import StreamedBody
 from gateway_svc.rpc.json_fields import EXTENSION
 from gateway_svc.rpc.json_messages import to_object
 from gateway_svc.rpc.json_values import JSONValue

@@ -14,8 +14,8 @@ from google.protobuf.message import Message
 
 from gateway_svc.domain.endpoint import Endpoint
 from gateway_svc.domain.headers import Headers, header
-from gateway_svc.domain.ports import StreamedBody
 from gateway_svc.domain.relay import Exchange, Relay
+from gateway_svc.domain.upstream_ports import StreamedBody
 from gateway_svc.rpc.answers import FIRST_ERROR, json_object, read_whole, refusal
 from gateway_svc.rpc.app_calls import AppCalls, relayed
 from gateway_svc.rpc.event_stream import events_of

@@ -12,7 +12,7 @@ import structlog
 from hvac.api.secrets_engines import Transit
 
 from gateway_svc.domain.errors import SealedKeyUnusableError
-from gateway_svc.domain.ports import KeyPurpose, Lease
+from gateway_svc.domain.lease_ports import KeyPurpose, Lease
 from gateway_svc.vault.unwrapper import Unwrapper
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.vault.errors import VaultBadRequestError, VaultUnavailableError

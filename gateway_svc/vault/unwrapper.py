@@ -15,7 +15,7 @@ from gateway_svc.domain.errors import (
     LeaseExpiredError,
     SealedKeyUnusableError,
 )
-from gateway_svc.domain.ports import Lease
+from gateway_svc.domain.lease_ports import Lease
 from svc_runtime.clock import Clock
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import ServiceError

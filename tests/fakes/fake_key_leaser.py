@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway_svc.domain.ports import Lease, LeaseRequest, LeaseSettlement
+from gateway_svc.domain.lease_ports import Lease, LeaseRequest, LeaseSettlement
 from svc_runtime.service_error import ServiceError
 
 

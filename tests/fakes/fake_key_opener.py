@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway_svc.domain.ports import KeyPurpose, Lease
+from gateway_svc.domain.lease_ports import KeyPurpose, Lease
 from svc_runtime.secret_bytes import SecretBytes
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway_svc.domain.ports import LiveClose
+from gateway_svc.domain.live_ports import LiveClose
 
 
 class FakeLiveSide:

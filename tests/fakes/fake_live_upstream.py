@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from gateway_svc.domain.headers import Headers
-from gateway_svc.domain.ports import LiveSide, UpstreamRequest
+from gateway_svc.domain.live_ports import LiveSide
+from gateway_svc.domain.upstream_ports import UpstreamRequest
 from svc_runtime.secret_bytes import SecretBytes
 from tests.fakes.fake_live_side import FakeLiveSide
 

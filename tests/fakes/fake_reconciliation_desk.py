@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from gateway_svc.domain.key_name import KeyName
-from gateway_svc.domain.ports import Lease
+from gateway_svc.domain.lease_ports import Lease
 from gateway_svc.domain.reconciliation import (
     AdminLease,
     Comparison,

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from gateway_svc.domain.headers import Headers
-from gateway_svc.domain.ports import StreamedBody, UpstreamAnswer, UpstreamRequest
+from gateway_svc.domain.upstream_ports import StreamedBody, UpstreamAnswer, UpstreamRequest
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import ServiceError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from gateway_svc.domain.ports import UpstreamAnswer, UpstreamRequest
+from gateway_svc.domain.upstream_ports import UpstreamAnswer, UpstreamRequest
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import ServiceError
 from tests.fakes.fake_upstream import FakeUpstream

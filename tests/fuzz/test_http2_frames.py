@@ -144,16 +144,8 @@ IGNORED = {
 GOODBYE = frame(PING, b"\0" * 7)  # malformed, which ends a connection that is open still
 
 
-@pytest.mark.parametrize("sent", ODD.values(), ids=ODD)
-def test_an_odd_call_ends_without_a_fault_of_the_gateway(target: Target, sent: bytes) -> None:
-    assert end_of(target, sent) not in FAULTS
-
-
-@pytest.mark.parametrize("sent", IGNORED.values(), ids=IGNORED)
-def test_an_odd_frame_that_is_passed_over_does_not_harm(target: Target, sent: bytes) -> None:
-    assert end_of(target, sent + GOODBYE) not in FAULTS
-
-
+# First of all: right after thousands of calls that were opened and reset, this ended the whole
+# process in two of some hundred tries. docs/threat-model.md has that.
 def test_a_path_that_is_no_text_ends_no_call_and_the_port_is_back_soon(
     target_of_session: Target,
 ) -> None:
@@ -186,6 +178,16 @@ def _until_served(target: Target) -> None:
                 return
         time.sleep(POLL_SECONDS)
     raise TimeoutError
+
+
+@pytest.mark.parametrize("sent", ODD.values(), ids=ODD)
+def test_an_odd_call_ends_without_a_fault_of_the_gateway(target: Target, sent: bytes) -> None:
+    assert end_of(target, sent) not in FAULTS
+
+
+@pytest.mark.parametrize("sent", IGNORED.values(), ids=IGNORED)
+def test_an_odd_frame_that_is_passed_over_does_not_harm(target: Target, sent: bytes) -> None:
+    assert end_of(target, sent + GOODBYE) not in FAULTS
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import Any, Final
 import hvac
 
 from gateway_svc.domain.key_name import KeyName
-from gateway_svc.domain.ports import Lease
+from gateway_svc.domain.lease_ports import Lease
 from gateway_svc.domain.verifier import Verification
 from gateway_svc.vault.transit_opener import TransitOpener
 from gateway_svc.vault.unwrapper import Unwrapper

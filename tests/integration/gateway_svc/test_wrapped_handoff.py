@@ -14,7 +14,7 @@ from gateway_svc.domain.errors import (
     LeaseExpiredError,
     SealedKeyUnusableError,
 )
-from gateway_svc.domain.ports import Lease
+from gateway_svc.domain.lease_ports import Lease
 from gateway_svc.vault.transit_opener import TransitOpener
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import ServiceError

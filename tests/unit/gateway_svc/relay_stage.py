@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from gateway_svc.domain.endpoint import Endpoint
 from gateway_svc.domain.key_name import KeyName
+from gateway_svc.domain.lease_ports import Lease, LeaseOutcome, LeaseSettlement
 from gateway_svc.domain.live_relay import LiveRelay
-from gateway_svc.domain.ports import Lease, LeaseOutcome, LeaseSettlement
 from gateway_svc.domain.relay import AppCall, Exchange, Relay
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import ServiceError

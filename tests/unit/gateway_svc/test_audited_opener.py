@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from gateway_svc.audited_opener import AuditedOpener
 from gateway_svc.domain.errors import LeaseExpiredError
 from gateway_svc.domain.key_name import KeyName
-from gateway_svc.domain.ports import Lease
+from gateway_svc.domain.lease_ports import Lease
 from gateway_svc.log_events import EVENTS
 from svc_runtime.audit_stream.errors import AuditUnavailableError
 from svc_runtime.audit_stream.stream import FLUSH_SECONDS

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from structlog.testing import capture_logs
 
 from gateway_svc.domain.key_name import KeyName
-from gateway_svc.domain.ports import Lease
+from gateway_svc.domain.lease_ports import Lease
 from gateway_svc.domain.reconciler import Reconciliation
 from gateway_svc.domain.reconciliation import (
     AdminLease,

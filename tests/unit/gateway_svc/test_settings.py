@@ -276,6 +276,29 @@ def test_an_issuer_that_can_name_no_app_of_ours_is_refused(tmp_path: Path) -> No
     assert "app_id_prefix" in text
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:8447", "[::]:0"])
+def test_grpc_by_token_is_served_only_where_it_is_set(tmp_path: Path, address: str) -> None:
+    template = 'app_id_template = "spiffe://example.org/app/{namespace}/{name}"'
+    given = _load(tmp_path, top=f'grpc_token_address = "{address}"', sections=_ISSUER + template)
+
+    assert given.grpc_token_address == address
+    assert _load(tmp_path).grpc_token_address is None
+
+
+def test_grpc_by_token_without_an_issuer_is_refused(tmp_path: Path) -> None:
+    text = _refusal(tmp_path, top='grpc_token_address = "127.0.0.1:8447"')
+
+    assert "grpc_token_address needs at least one of app_issuers" in text
+
+
+@pytest.mark.parametrize("address", ["", "canary", "127.0.0.1", "https://canary:8447"])
+def test_grpc_by_token_needs_an_address_to_listen_on(tmp_path: Path, address: str) -> None:
+    text = _refusal(tmp_path, top=f'grpc_token_address = "{address}"')
+
+    assert "grpc_token_address" in text
+    assert "canary" not in text
+
+
 def test_verifications_need_no_settings(tmp_path: Path) -> None:
     settings = _load(tmp_path)
 

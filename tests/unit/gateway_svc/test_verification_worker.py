@@ -9,7 +9,7 @@ from structlog.contextvars import get_contextvars
 from structlog.testing import capture_logs
 
 from gateway_svc.domain.errors import KeyServiceUnavailableError
-from gateway_svc.domain.ports import UpstreamAnswer, UpstreamRequest
+from gateway_svc.domain.upstream_ports import UpstreamAnswer, UpstreamRequest
 from gateway_svc.domain.verification import VerificationOutcome
 from gateway_svc.verification_worker import VerificationWorker, pause_seconds
 from svc_runtime.log_fields import LogField

@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Final
 
 from gateway_svc.domain.key_name import KeyName
-from gateway_svc.domain.ports import KeyOpener, Lease, Upstream
+from gateway_svc.domain.lease_ports import KeyOpener, Lease
+from gateway_svc.domain.upstream_ports import Upstream
 from gateway_svc.domain.verifier import Verification, Verifier
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.spiffe_id import SpiffeId

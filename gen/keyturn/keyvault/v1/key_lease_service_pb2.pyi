@@ -61,7 +61,9 @@ class _LeaseOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LeaseOut
     LEASE_OUTCOME_CANCELLED: _LeaseOutcome.ValueType  # 4
     """The app went away before the end."""
     LEASE_OUTCOME_UNUSED: _LeaseOutcome.ValueType  # 5
-    """The key was not sent to OpenAI: it could not be opened, or the lease had ended."""
+    """The key was not sent to OpenAI: it could not be opened, the lease had ended, or the app had gone
+    before the lease came.
+    """
 
 class LeaseOutcome(_LeaseOutcome, metaclass=_LeaseOutcomeEnumTypeWrapper):
     """How a leased request ended."""
@@ -77,7 +79,9 @@ LEASE_OUTCOME_UPSTREAM_FAILED: LeaseOutcome.ValueType  # 3
 LEASE_OUTCOME_CANCELLED: LeaseOutcome.ValueType  # 4
 """The app went away before the end."""
 LEASE_OUTCOME_UNUSED: LeaseOutcome.ValueType  # 5
-"""The key was not sent to OpenAI: it could not be opened, or the lease had ended."""
+"""The key was not sent to OpenAI: it could not be opened, the lease had ended, or the app had gone
+before the lease came.
+"""
 Global___LeaseOutcome: _TypeAlias = LeaseOutcome  # noqa: Y015
 
 @_typing.final

@@ -11,8 +11,8 @@ from gateway_svc.domain.errors import (
     LeaseExpiredError,
     UpstreamUnavailableError,
 )
+from gateway_svc.domain.lease_ports import LeaseOutcome
 from gateway_svc.domain.live_session import UpstreamRefusedLiveError
-from gateway_svc.domain.ports import LeaseOutcome
 from gateway_svc.domain.usage import Usage, UsageSource
 from tests.unit.gateway_svc.relay_stage import API_KEY, APP_TOKEN, CALL, LEASE, OWNER_TOKEN, Stage
 

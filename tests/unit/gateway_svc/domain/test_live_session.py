@@ -11,8 +11,9 @@ from gateway_svc.domain.errors import (
     KeyServiceUnavailableError,
     ModelNotGrantedError,
 )
+from gateway_svc.domain.lease_ports import LeaseOutcome
+from gateway_svc.domain.live_ports import LiveClose
 from gateway_svc.domain.live_session import LiveSession
-from gateway_svc.domain.ports import LeaseOutcome, LiveClose
 from svc_runtime.service_error import ServiceError
 from tests.fakes.fake_live_side import FakeLiveSide
 from tests.fakes.fake_sleep import FakeSleep

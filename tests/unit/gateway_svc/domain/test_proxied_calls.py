@@ -12,7 +12,7 @@ from gateway_svc.domain.errors import (
     NotGrantedError,
     UpstreamNotAllowedError,
 )
-from gateway_svc.domain.ports import Lease, LeaseOutcome
+from gateway_svc.domain.lease_ports import Lease, LeaseOutcome
 from gateway_svc.domain.proxied_calls import ProxiedCalls, ProxyRoute
 from gateway_svc.domain.relay import AppCall
 from gateway_svc.domain.usage import Usage

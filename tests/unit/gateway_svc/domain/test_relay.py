@@ -8,16 +8,9 @@ import pytest
 
 from gateway_svc.domain.endpoint import Endpoint
 from gateway_svc.domain.errors import UpstreamUnavailableError
-from gateway_svc.domain.ports import (
-    KeyPurpose,
-    Lease,
-    LeaseOutcome,
-    LeaseRequest,
-    Remaining,
-    StreamedBody,
-    UpstreamRequest,
-)
+from gateway_svc.domain.lease_ports import KeyPurpose, Lease, LeaseOutcome, LeaseRequest, Remaining
 from gateway_svc.domain.relay import AppCall, Relay
+from gateway_svc.domain.upstream_ports import StreamedBody, UpstreamRequest
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import InvalidFieldError
 from tests.fakes.fake_key_opener import FakeKeyOpener

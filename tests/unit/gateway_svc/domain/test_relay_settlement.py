@@ -14,9 +14,7 @@ from gateway_svc.domain.errors import (
     UpstreamTimedOutError,
     UpstreamUnavailableError,
 )
-from gateway_svc.domain.ports import (
-    LeaseOutcome,
-)
+from gateway_svc.domain.lease_ports import LeaseOutcome
 from gateway_svc.domain.usage import Usage, UsageSource
 from svc_runtime.service_error import ServiceError
 from svc_runtime.vault.errors import VaultUnavailableError

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
+from gateway_svc.apps import Apps
 from gateway_svc.domain.key_name import KeyChoice
-from gateway_svc.domain.ports import Lease
+from gateway_svc.domain.lease_ports import Lease
 from gateway_svc.domain.proxied_calls import ProxiedCalls, ProxyRoute
 from gateway_svc.domain.roles import AppIds
 from gateway_svc.ext_authz.access_policy import EnvoyIds
-from gateway_svc.ext_authz.apps import Apps
 from gateway_svc.ext_authz.authorization_servicer import AuthorizationServicer, Handover, Refusals
 from gateway_svc.ext_authz.port import envoy_port
 from gateway_svc.http.error_status import http_error, internal_error
@@ -82,7 +82,7 @@ class EnvoyStage:
         )
         port = envoy_port(
             "127.0.0.1:0",
-            loopback_tls.server_credentials(),
+            loopback_tls.server_credentials,
             EnvoyIds([SpiffeId.parse(ENVOY)]),
             servicer,
             (ERROR_DOMAIN, ERROR_STATUS),

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import pytest
 
+from gateway_svc.apps import Apps
 from gateway_svc.domain.key_name import KeyChoice, KeyName
-from gateway_svc.domain.ports import Lease
+from gateway_svc.domain.lease_ports import Lease
 from gateway_svc.domain.roles import AppIds
 from gateway_svc.http.caller import HTTPAuthenticator
 from gateway_svc.http.front import HTTPFront
@@ -56,13 +57,13 @@ def _serving(tmp_path: Path) -> Callable[..., Any]:
         verifier = FakeJWTVerifier({"sub": app_of_tokens}, _ISSUER)
         tokens = WorkloadTokens(verifier, {_ISSUER: AppNaming()})
         ids = AppIds("spiffe://example.org/app/")
-        key = {SpiffeId.parse(APP): KeyName.parse("users/alice/keys/openai")}
+        key_choice = KeyChoice({SpiffeId.parse(APP): KeyName.parse("users/alice/keys/openai")})
         server = HTTPServer(
             HTTPFront(
                 stage.relay,
                 stage.live_relay,
-                HTTPAuthenticator(ids, tokens, SystemClock()),
-                KeyChoice(key),
+                HTTPAuthenticator(Apps(ids, tokens, key_choice), SystemClock()),
+                key_choice,
                 request_timeout_seconds=seconds,
             ),
             server_ssl_context(watcher),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway_svc.domain.ports import StreamedBody, UpstreamAnswer, UpstreamRequest
+from gateway_svc.domain.upstream_ports import StreamedBody, UpstreamAnswer, UpstreamRequest
 from svc_runtime.secret_bytes import SecretBytes
 from tests.fakes.fake_upstream import FakeUpstream
 from tests.unit.gateway_svc.http.http_site import JSON

@@ -20,7 +20,7 @@ from gateway_svc.domain.errors import (
     SuspendedError,
     TokenBoundRequiredError,
 )
-from gateway_svc.domain.ports import Remaining
+from gateway_svc.domain.lease_ports import Remaining
 from gateway_svc.domain.reached_limit import ReachedLimit
 from svc_runtime.service_error import ServiceError
 from tests.unit.gateway_svc.http.http_site import Site

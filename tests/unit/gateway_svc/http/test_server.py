@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from gateway_svc.domain.ports import LeaseOutcome
+from gateway_svc.domain.lease_ports import LeaseOutcome
 from gateway_svc.http import connection, front
 from tests.unit.gateway_svc.http.http_site import JSON
 

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway_svc.domain.headers import Headers
-from gateway_svc.domain.ports import LeaseOutcome
+from gateway_svc.domain.lease_ports import LeaseOutcome
 from tests.fakes.fake_upstream import FakeUpstream
 from tests.unit.gateway_svc.http.http_site import JSON, Site
 

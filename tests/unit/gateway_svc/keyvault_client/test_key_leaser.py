@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway_svc.domain.errors import OwnerNotPresentError
 from gateway_svc.domain.key_name import KeyName
-from gateway_svc.domain.ports import LeaseRequest, Remaining
+from gateway_svc.domain.lease_ports import LeaseRequest, Remaining
 from gateway_svc.keyvault_client.key_leaser import GrpcKeyLeaser
 from gateway_svc.keyvault_client.settlement_queue import SettlementQueue
 from keyturn.keyvault.v1 import key_lease_service_pb2 as service_pb

@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from structlog.testing import capture_logs
 
 from gateway_svc.domain.errors import KeyServiceUnavailableError
-from gateway_svc.domain.ports import Remaining
+from gateway_svc.domain.lease_ports import Remaining
 from gateway_svc.keyvault_client.lease_message import lease_of
 from keyturn.keyvault.v1 import lease_pb2 as lease_pb
 from svc_runtime.secret_bytes import SecretBytes

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gateway_svc.domain.errors import NotGrantedError
-from gateway_svc.domain.ports import LeaseOutcome
+from gateway_svc.domain.lease_ports import LeaseOutcome
 from gateway_svc.domain.relay import Relay
 from gateway_svc.domain.usage import Usage, UsageSource
 from gateway_svc.keyvault_client.measured_leaser import MeasuredKeyLeaser

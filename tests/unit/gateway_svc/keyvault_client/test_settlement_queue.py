@@ -9,7 +9,7 @@ import pytest
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from gateway_svc.domain.ports import LeaseOutcome, LeaseSettlement
+from gateway_svc.domain.lease_ports import LeaseOutcome, LeaseSettlement
 from gateway_svc.keyvault_client import settlement_queue
 from gateway_svc.keyvault_client.settlement_queue import SettlementQueue
 from keyturn.keyvault.v1 import key_lease_service_pb2 as lease_pb

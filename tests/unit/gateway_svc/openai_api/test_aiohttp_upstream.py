@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gateway_svc.domain.endpoint import Endpoint
 from gateway_svc.domain.errors import UpstreamNotAllowedError, UpstreamUnavailableError
-from gateway_svc.domain.ports import StreamedBody, UpstreamRequest
+from gateway_svc.domain.upstream_ports import StreamedBody, UpstreamRequest
 from gateway_svc.openai_api.aiohttp_upstream import AiohttpUpstream
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import InvalidFieldError

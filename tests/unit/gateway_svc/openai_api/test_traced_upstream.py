@@ -15,8 +15,9 @@ from yarl import URL
 
 from gateway_svc.domain.errors import UpstreamTimedOutError, UpstreamUnavailableError
 from gateway_svc.domain.headers import Headers
-from gateway_svc.domain.ports import LiveClose, LiveSide, Upstream, UpstreamRequest
+from gateway_svc.domain.live_ports import LiveClose, LiveSide
 from gateway_svc.domain.relay import Relay
+from gateway_svc.domain.upstream_ports import Upstream, UpstreamRequest
 from gateway_svc.openai_api.traced_upstream import TracedLiveUpstream, TracedUpstream
 from svc_runtime.secret_bytes import SecretBytes
 from svc_runtime.service_error import ServiceError

@@ -6,9 +6,10 @@ import pytest
 
 from gateway_svc.domain import errors
 from gateway_svc.domain.answer_reader import AnswerReader
+from gateway_svc.domain.lease_ports import LeaseRequest
 from gateway_svc.domain.leases import LeaseUse
-from gateway_svc.domain.ports import LeaseRequest, UpstreamAnswer
 from gateway_svc.domain.relay import Exchange
+from gateway_svc.domain.upstream_ports import UpstreamAnswer
 from gateway_svc.rpc.answers import MAX_ANSWER_BYTES, json_object, read_whole, refusal
 from tests.fakes.fake_upstream import FakeUpstream
 from tests.unit.gateway_svc.relay_stage import CALL, LEASE

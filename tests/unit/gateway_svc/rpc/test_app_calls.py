@@ -25,7 +25,7 @@ from gateway_svc.domain.errors import (
     TokenBoundRequiredError,
 )
 from gateway_svc.domain.key_name import KeyChoice
-from gateway_svc.domain.ports import Lease, Remaining
+from gateway_svc.domain.lease_ports import Lease, Remaining
 from gateway_svc.domain.reached_limit import ReachedLimit
 from gateway_svc.domain.roles import AppIds
 from gateway_svc.rpc.access_policy import APP_PORT

@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 import pytest
 
-from gateway_svc.domain.ports import StreamedBody
+from gateway_svc.domain.upstream_ports import StreamedBody
 from keyturn.gateway.v1 import audio_transcription_service_pb2 as transcription_pb
 from keyturn.gateway.v1.audio_transcription_service_pb2_grpc import AudioTranscriptionServiceStub
 from svc_runtime.error_details import reason_of

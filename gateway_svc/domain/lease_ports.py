@@ -1,16 +1,12 @@
-"""What the relay needs from the outside, as contracts."""
+"""What calls need from the key service and from Vault, as contracts."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from gateway_svc.domain.endpoint import Endpoint
-from gateway_svc.domain.headers import Headers
 from gateway_svc.domain.key_name import KeyName
 from gateway_svc.domain.usage import Usage
 from svc_runtime.secret_bytes import SecretBytes
@@ -170,139 +166,4 @@ class KeyOpener(Protocol):
             HandoffForgedError: What was handed over was not wrapped by the key service.
             LeaseExpiredError: The wrapped key's time is up.
             VaultUnavailableError: Vault cannot answer.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class StreamedBody:
-    """A request's body that passes through in pieces.
-
-    Attributes:
-        pieces: To be read once. Raises `InvalidFieldError` when the app breaks it off.
-        length: Bytes in all, if the app said so.
-    """
-
-    pieces: AsyncIterator[bytes] = field(repr=False)
-    length: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamRequest:
-    """A request to OpenAI, without its credential.
-
-    Attributes:
-        base_url: Where at OpenAI, such as `https://eu.api.openai.com/v1`; empty for the
-            deployment's own choice.
-        model: The model that it names, for those who look on; empty for none.
-        lease_id: The lease of the key, for the same.
-    """
-
-    method: str
-    endpoint: Endpoint
-    query: str
-    headers: Headers
-    body: bytes | StreamedBody = field(repr=False)
-    base_url: str = ""
-    model: str = ""
-    lease_id: str = ""
-
-
-class AnswerWatch(Protocol):
-    """Looks on while an answer passes, and changes nothing. Raises nothing."""
-
-    def part(self, plain: bytes) -> None:
-        """See the next part of the body, decoded; of an error's body none is shown."""
-
-    def usage(self, usage: Usage) -> None:
-        """See what the request has taken, once the answer has passed or broken off."""
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamAnswer:
-    """OpenAI's answer, as far as it has come.
-
-    Attributes:
-        headers: All of them, as they came.
-        body: The pieces of the body as they come. Raises `UpstreamUnavailableError` or
-            `UpstreamTimedOutError` when it breaks off.
-        watch: Is shown the answer; None when nobody looks on.
-    """
-
-    status: int
-    headers: Headers
-    body: AsyncIterator[bytes] = field(repr=False)
-    watch: AnswerWatch | None = None
-
-
-class Upstream(Protocol):
-    """OpenAI."""
-
-    def send(
-        self, request: UpstreamRequest, api_key: SecretBytes, timeout_seconds: float
-    ) -> AbstractAsyncContextManager[UpstreamAnswer]:
-        """Send *request* with *api_key* and enter with the head of the answer.
-
-        The plaintext is kept no longer than until the request's headers are written. Leaving the
-        context before the body's end closes the connection.
-
-        Raises:
-            UpstreamNotAllowedError: The request's base URL is none of the deployment's.
-            UpstreamUnavailableError: OpenAI cannot be reached.
-            UpstreamTimedOutError: It did not answer within *timeout_seconds*.
-            InvalidFieldError: The app broke the streamed body off, or it breaks a rule.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class LiveClose:
-    """How one side closed a WebSocket.
-
-    Attributes:
-        code: RFC 6455 close code; 1006 when the connection broke.
-        reason: Text of at most 123 bytes.
-    """
-
-    code: int
-    reason: str = ""
-
-
-class LiveSide(Protocol):
-    """One side of a WebSocket whose handshake is done: the app, or OpenAI."""
-
-    async def receive(self) -> str | bytes | LiveClose:
-        """Return the next message, or how the side closed. Never raises for a broken connection."""
-
-    async def send(self, message: str | bytes) -> None:
-        """Send one message; returns once the side has room for it."""
-
-    async def close(self, close: LiveClose) -> None:
-        """Close. Harmless when it is closed."""
-
-
-class LiveUpstream(Protocol):
-    """OpenAI, over WebSocket."""
-
-    def connect(
-        self,
-        request: UpstreamRequest,
-        subprotocols: Sequence[str],
-        api_key: SecretBytes,
-        timeout_seconds: float,
-    ) -> AbstractAsyncContextManager[tuple[LiveSide, str, Headers]]:
-        """Do the handshake; enter with OpenAI's side, the subprotocol that it chose, its headers.
-
-        The plaintext is kept no longer than until the handshake's headers are written.
-
-        Args:
-            request: `GET`, with an empty body.
-            subprotocols: What to offer.
-            api_key: The key.
-            timeout_seconds: For the handshake; the connection itself has no end.
-
-        Raises:
-            UpstreamRefusedLiveError: OpenAI answered the handshake with an HTTP error; carries its
-                status, headers and body.
-            UpstreamNotAllowedError: The request's base URL is none of the deployment's.
-            UpstreamUnavailableError: OpenAI cannot be reached.
-            UpstreamTimedOutError: It did not answer in time.
         """
