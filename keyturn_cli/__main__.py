@@ -13,7 +13,9 @@ from keyturn_cli.commands.lazy_group import LazyCommand, LazyGroup
 from keyturn_cli.exit_codes import ExitCode, epilog
 
 _COMMANDS: Final = {
-    "login": LazyCommand("keyturn_cli.commands.login:login_command", "Log in as an owner."),
+    "login": LazyCommand(
+        "keyturn_cli.commands.login:login_command", "Log in as yourself, whatever your role."
+    ),
     "logout": LazyCommand("keyturn_cli.commands.login:logout_command", "Forget the login."),
     "keys": LazyCommand(
         "keyturn_cli.commands.keys:keys_group", "Give keys into custody, rotate, destroy them."

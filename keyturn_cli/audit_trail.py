@@ -18,7 +18,7 @@ from keyturn_cli.audit_steps import (
 
 KEY_SERVICE_ROLE: Final = "keyvault-svc"
 GATEWAY_ROLE: Final = "gateway-svc"
-MAINTENANCE_ROLE: Final = "keyvault-maintenance"  # rewrap and remind: read, and open nothing
+MAINTENANCE_ROLE: Final = "keyvault-maintenance"  # of jobs: they read, and open nothing
 
 
 class VerdictKind(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import stat
@@ -12,6 +13,7 @@ from typing import Final, Self
 
 from keyturn_cli.command_error import CommandError
 from keyturn_cli.exit_codes import ExitCode
+from keyturn_cli.login_folder import why_not_private
 
 ENV_FILE_VARIABLE: Final = "KEYTURN_CLIENT_ENV"
 DEFAULT_ENV_FILE: Final = Path(".keyturn") / "client.env"
@@ -134,14 +136,32 @@ class ClientSettings:
 
     @property
     def owner_token_file(self) -> Path:
-        """Where a login is kept: beside `client.env`, or else in the user's state folder."""
-        beside = self.env_file.parent
-        return (beside if beside.is_dir() else self.state_dir) / "owner-token"
+        """Where a login is kept."""
+        return self._login_file("owner-token")
 
     @property
     def refresh_token_file(self) -> Path:
         """Where a login keeps what renews it: beside the login."""
-        return self.owner_token_file.with_name("owner-refresh-token")
+        return self._login_file("owner-refresh-token")
+
+    @property
+    def why_not_beside(self) -> str:
+        """Why a login is not kept beside `client.env`, in words; empty if it is."""
+        reason = why_not_private(self.env_file.parent)
+        return f"{self.env_file.parent} {reason}" if reason else ""
+
+    def _login_file(self, name: str) -> Path:
+        """Return the file *name* beside `client.env`, or else in the user's state folder.
+
+        There each `client.env` has files of its own: a login at one deployment is not shown to
+        another.
+        """
+        if not self.why_not_beside:
+            return self.env_file.with_name(name)
+        if not self.env_file.is_file():
+            return self.state_dir / name
+        digest = hashlib.sha256(os.fsencode(self.env_file.absolute())).hexdigest()
+        return self.state_dir / f"{name}-{digest[:16]}"
 
     @property
     def logs_dir(self) -> Path:

@@ -18,6 +18,7 @@ from keyturn_cli.file_checks import validity
 from keyturn_cli.owner_api import owner_api
 from keyturn_cli.owner_token import LOGIN_HINT, find_owner_token
 from keyturn_cli.service_channels import CallOptions, new_request_id
+from keyturn_cli.settings_check import not_configured
 
 _START = "Start it (`keyturn local up`), or check the address with your operator."
 _TRUST = "Check KEYTURN_CA, and that nobody else answers at this address."
@@ -69,9 +70,11 @@ async def check_owner_port(
 async def check_gateway_http(settings: ClientSettings, timeout_seconds: float) -> CheckResult:
     """Check the gateway's HTTPS port; any answer will do, as nobody is named in the request."""
     check = "gateway HTTPS"
+    url = settings.get("KEYTURN_HTTP")
+    if url is None:
+        return not_configured(check, "KEYTURN_HTTP")
     timeout = aiohttp.ClientTimeout(total=timeout_seconds)
     try:
-        url = settings.require("KEYTURN_HTTP")
         context = _trusting_keyturn(settings)
     except CommandError as error:
         return problem(check, error.text, error.hint)
@@ -91,8 +94,10 @@ async def _check_tls(
     settings: ClientSettings, check: str, variable: str, now: datetime, timeout_seconds: float
 ) -> CheckResult:
     """Check that the port of *variable* shows a certificate that KEYTURN_CA trusts."""
+    address = settings.get(variable)
+    if address is None:
+        return not_configured(check, variable)
     try:
-        address = settings.require(variable)
         context = _trusting_keyturn(settings)
     except CommandError as error:
         return problem(check, error.text, error.hint)

@@ -9,6 +9,7 @@ from keyturn_cli.client_settings import ClientSettings
 from keyturn_cli.connection_checks import check_gateway_grpc, check_gateway_http, check_owner_port
 from keyturn_cli.drift_check import SET_UP_CHECK, AdminAccess, check_drift
 from keyturn_cli.file_checks import check_files
+from keyturn_cli.settings_check import check_settings
 from keyturn_cli.vault_checks import check_vault
 from svc_runtime.clock import Clock
 
@@ -16,7 +17,9 @@ from svc_runtime.clock import Clock
 async def examine(
     settings: ClientSettings, clock: Clock, timeout_seconds: float, access: AdminAccess
 ) -> list[CheckResult]:
-    """Run every check, each with at most *timeout_seconds* for one answer.
+    """Run every check for which something is configured, and say what the others would take.
+
+    Each has at most *timeout_seconds* for one answer.
 
     Args:
         settings: Where Keyturn is.
@@ -31,7 +34,12 @@ async def examine(
         check_gateway_http(settings, timeout_seconds),
         _check_vault(settings, clock, timeout_seconds, access),
     )
-    return [*check_files(settings, now), grpc_port, http_port, owner_port, *vault]
+    return [
+        check_settings(settings, compares_set_up=bool(access.config and access.token_file)),
+        *check_files(settings, now),
+        *(grpc_port, http_port, owner_port),
+        *vault,
+    ]
 
 
 async def _check_vault(

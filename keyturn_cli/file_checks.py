@@ -1,4 +1,4 @@
-"""Checks of settings and files: present, readable, private where they must be, still valid."""
+"""Checks of the files that settings name: readable, private where they must be, still valid."""
 
 from __future__ import annotations
 
@@ -13,17 +13,14 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from keyturn_cli.check_result import CheckResult, ok, problem, skipped
-from keyturn_cli.client_settings import MADE_BY, ClientSettings
+from keyturn_cli.client_settings import ClientSettings
 from keyturn_cli.command_error import CommandError
+from keyturn_cli.oidc_settings import is_of_issuer
 from keyturn_cli.owner_token import LOGIN_HINT, find_owner_token
+from keyturn_cli.settings_check import not_configured
 
-# Where one of these is missing, some commands still work; that is said, not counted as a problem.
-_OPTIONAL: Final = frozenset(
-    {
-        *("KEYTURN_OWNER_TOKEN", "KEYTURN_APP_TOKEN", "KEYTURN_KEY"),
-        *("KEYTURN_SIGNING_KEYS", "KEYTURN_AUDIT_WINDOWS"),
-    }
-)
+# What of `client.env` nobody else may read.
+_SECRETS: Final = ("KEYTURN_OWNER_TOKEN", "KEYTURN_APP_TOKEN")
 _CERTIFICATES: Final = ("KEYTURN_CA", "KEYTURN_CERT", "VAULT_CACERT")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _RENEW: Final = "Restart the local stack (`keyturn local up`), or get a new one from your operator."
@@ -31,9 +28,8 @@ _LAST_HOUR: Final = timedelta(hours=1)
 
 
 def check_files(settings: ClientSettings, now: datetime) -> list[CheckResult]:
-    """Check all settings and the files that they name."""
+    """Check all files that *settings* name, and what was logged in with."""
     return [
-        *_check_variables(settings),
         *_check_modes(settings),
         *(_check_certificates(settings, name, now) for name in _CERTIFICATES),
         _check_key_pair(settings),
@@ -42,21 +38,11 @@ def check_files(settings: ClientSettings, now: datetime) -> list[CheckResult]:
     ]
 
 
-def _check_variables(settings: ClientSettings) -> Iterator[CheckResult]:
-    missing = [name for name in MADE_BY if settings.get(name) is None]
-    required = [name for name in missing if name not in _OPTIONAL]
-    if required:
-        mends = "; ".join(f"{name}: {MADE_BY[name]}" for name in required[:1])
-        yield problem("settings", f"not set: {', '.join(required)}", mends)
-    else:
-        origins = sorted({settings.origin(name) for name in MADE_BY if name not in missing})
-        yield ok("settings", f"all set, by {' and '.join(origins)}")
-
-
 def _check_modes(settings: ClientSettings) -> Iterator[CheckResult]:
     certificate_key = settings.get("KEYTURN_CERT_KEY")
+    holds_secret = any(settings.file_values.get(name) for name in _SECRETS)
     private = [
-        (settings.env_file, "client.env"),
+        *([(settings.env_file, "client.env")] if holds_secret else []),
         (settings.owner_token_file, "stored login"),
         *([(Path(certificate_key), "certificate key")] if certificate_key else []),
     ]
@@ -75,7 +61,7 @@ def _check_modes(settings: ClientSettings) -> Iterator[CheckResult]:
 def _check_certificates(settings: ClientSettings, name: str, now: datetime) -> CheckResult:
     check = f"certificate {name}"
     if settings.get(name) is None:
-        return skipped(check, "not set")
+        return skipped(check, f"{name} is not set")
     try:
         certificates = x509.load_pem_x509_certificates(settings.read_file(name))
     except CommandError as error:
@@ -107,6 +93,8 @@ def in_words(left: timedelta) -> str:
 
 def _check_key_pair(settings: ClientSettings) -> CheckResult:
     check = "certificate key"
+    if settings.get("KEYTURN_CERT") is None and settings.get("KEYTURN_CERT_KEY") is None:
+        return skipped(check, "KEYTURN_CERT and KEYTURN_CERT_KEY are not set")
     try:
         key = load_pem_private_key(settings.read_file("KEYTURN_CERT_KEY"), password=None)
         leaf = x509.load_pem_x509_certificates(settings.read_file("KEYTURN_CERT"))[0]
@@ -124,6 +112,8 @@ def _check_key_pair(settings: ClientSettings) -> CheckResult:
 def check_owner_token(settings: ClientSettings, now: datetime) -> CheckResult:
     """Check the owner's token as far as it tells of itself."""
     check = "owner token"
+    if settings.get("KEYTURN_KEYS_GRPC") is None:
+        return not_configured(check, "KEYTURN_KEYS_GRPC")
     try:
         token = find_owner_token(settings)
     except CommandError as error:
@@ -131,6 +121,8 @@ def check_owner_token(settings: ClientSettings, now: datetime) -> CheckResult:
     if token is None:
         return problem(check, "not logged in", LOGIN_HINT)
     if token.is_expired(now):
+        if is_of_issuer(token.refresh, settings):
+            return ok(check, "expired; the next command renews it")
         return problem(check, f"expired; it came from {token.source}", LOGIN_HINT)
     until = token.unverified_expire_time
     left = f", valid for {in_words(until - now)}" if until else ""
@@ -141,7 +133,7 @@ def _check_audit_log(settings: ClientSettings) -> CheckResult:
     check = "Vault audit log"
     name = settings.get("KEYTURN_VAULT_AUDIT_LOG")
     if name is None:
-        return skipped(check, "KEYTURN_VAULT_AUDIT_LOG is not set; `audit trail` needs --vault-log")
+        return not_configured(check, "KEYTURN_VAULT_AUDIT_LOG")
     try:
         with Path(name).open("rb") as file:
             is_empty = not file.read(1)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from keyturn_cli.client_settings import ClientSettings
 from keyturn_cli.command_error import CommandError
 from keyturn_cli.exit_codes import ExitCode
+from keyturn_cli.login_folder import other_hands
 from svc_runtime.secret_bytes import SecretBytes
 
 TOKEN_VARIABLE: Final = "KEYTURN_OWNER_TOKEN"  # noqa: S105 - a variable's name, not a token
@@ -170,7 +171,23 @@ def _claims(raw: str) -> Any:  # noqa: ANN401 - JSON that nobody has looked at
     return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
 
 
+def _require_own(folder: Path) -> None:
+    """See that nobody else can put a login into *folder*, if it is there.
+
+    Raises:
+        CommandError: Somebody can.
+    """
+    reason = other_hands(folder) if folder.is_dir() else ""
+    if reason:
+        raise CommandError(
+            f"A login cannot be kept in {folder}, which {reason}.",
+            ExitCode.USAGE,
+            hint=f"If it is yours: chown it to yourself and `chmod 700 {folder}`.",
+        )
+
+
 def _stored_text(path: Path) -> str:
+    _require_own(path.parent)
     try:
         return path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
@@ -195,6 +212,7 @@ def _write_private(path: Path, content: bytes) -> None:
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _require_own(path.parent)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

@@ -10,6 +10,7 @@ from keyturn_cli.check_result import CheckResult, ok, problem, skipped
 from keyturn_cli.client_settings import ClientSettings
 from keyturn_cli.command_error import CommandError
 from keyturn_cli.exit_codes import ExitCode
+from keyturn_cli.settings_check import not_configured
 from keyturn_cli.vault_http import vault_http
 from svc_runtime.clock import Clock
 
@@ -29,6 +30,8 @@ async def check_vault(
     settings: ClientSettings, clock: Clock, timeout_seconds: float
 ) -> list[CheckResult]:
     """Check Vault's health and its clock."""
+    if settings.get("VAULT_ADDR") is None:
+        return [not_configured(check, "VAULT_ADDR") for check in ("Vault", "clock")]
     try:
         async with vault_http(settings, timeout_seconds) as vault:
             begin = clock.now()

@@ -1,4 +1,4 @@
-"""`keyturn login` and `keyturn logout`: become an owner, and cease to be one."""
+"""`keyturn login` and `keyturn logout`: say who you are, and have that forgotten."""
 
 from __future__ import annotations
 
@@ -64,7 +64,10 @@ def login_command(
     as_json: bool,
     timeout_seconds: float,
 ) -> None:
-    """Log in, and keep an ID token for the other commands.
+    """Log in as yourself, and keep an ID token for the other commands.
+
+    Owners, members of teams, developers who ask for grants, auditors and operators log in alike:
+    what you may do follows from your name and your groups.
 
     Where KEYTURN_OIDC_ISSUER is set, you log in there, by browser or by a code on another device.
     Otherwise you log in at Vault by user name and password.
@@ -167,7 +170,10 @@ def _report(token: OwnerToken, settings: ClientSettings, *, as_json: bool) -> No
         renewal = "; it is renewed by itself" if token.refresh else ""
         name = one_line(token.unverified_name or "a person whose token tells no name")
         click.echo(f"Logged in as {name}{validity}{renewal}.", err=True)
-        click.echo(f"The login is kept in {settings.owner_token_file}.", err=True)
+        # The local stack's folder may not be there at all; that needs no word.
+        reason = settings.why_not_beside if settings.env_file.is_file() else ""
+        why = f", because {reason}" if reason else ""
+        click.echo(f"The login is kept in {settings.owner_token_file}{why}.", err=True)
     if settings.environment.get(TOKEN_VARIABLE):
         click.echo(
             f"warning: {TOKEN_VARIABLE} is set in the environment and is used instead.", err=True

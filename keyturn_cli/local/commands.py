@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 import click
 
 from keyturn_cli.command_error import CommandError
-from keyturn_cli.commands.command_line import json_option
+from keyturn_cli.commands.command_line import examples, json_option
 from keyturn_cli.exit_codes import ExitCode
 from keyturn_cli.local.admin_windows import administration
 from keyturn_cli.local.child_process import stop_recorded
@@ -50,7 +50,13 @@ def local_group() -> None:
     """
 
 
-@local_group.command()
+@local_group.command(
+    epilog=examples(
+        "keyturn local up",
+        "keyturn local up --port gateway-http=8443",
+        "keyturn local up --home second --second-factor",
+    )
+)
 @_home
 @click.option(
     "--port",
@@ -79,7 +85,7 @@ def up(home: Path, ports: tuple[str, ...], *, second_factor: bool) -> None:
     click.echo("stopped")
 
 
-@local_group.command()
+@local_group.command(epilog=examples("keyturn local down", "keyturn local down --home second"))
 @_home
 def down(home: Path) -> None:
     """Stop the stack of `keyturn local up`, from any terminal."""
@@ -89,7 +95,7 @@ def down(home: Path) -> None:
     click.echo(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
 
 
-@local_group.command()
+@local_group.command(epilog=examples("keyturn local enrol", "keyturn local enrol --anew"))
 @_home
 @click.option("--anew", is_flag=True, help="Replace the second factor of before.")
 def enrol(home: Path, *, anew: bool) -> None:
@@ -116,7 +122,7 @@ def enrol(home: Path, *, anew: bool) -> None:
     click.echo(f"It is kept in {layout.second_factor_file}.", err=True)
 
 
-@local_group.command()
+@local_group.command(epilog=examples("keyturn local status", "keyturn local status --json"))
 @_home
 @json_option
 def status(home: Path, *, as_json: bool) -> None:
@@ -133,7 +139,7 @@ def status(home: Path, *, as_json: bool) -> None:
         click.get_current_context().exit(ExitCode.PROBLEMS_FOUND)
 
 
-@local_group.command()
+@local_group.command(epilog=examples("keyturn local demo"))
 @click.option(
     "--home",
     type=click.Path(path_type=Path, file_okay=False),

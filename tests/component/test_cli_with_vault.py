@@ -56,6 +56,24 @@ def test_a_login_is_kept_for_the_next_command(run: Run, alice: str, tmp_path: Pa
     assert run("keys", "list").exit_code == 0
 
 
+def test_a_login_with_a_shared_file_is_kept_with_the_user_who_is_told_why(
+    run: Run, alice: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    environment["KEYTURN_CLIENT_ENV"] = str(
+        Path(environment["KEYTURN_CLIENT_ENV"]).rename(shared / "client.env")
+    )
+    shared.chmod(0o777)
+
+    result = _log_in(run, alice)
+
+    (stored,) = (tmp_path / "state" / "keyturn").iterdir()
+    assert f"kept in {stored}, because {shared} can be written by others." in result.stderr
+    assert [file.name for file in shared.iterdir()] == ["client.env"]
+    assert run("keys", "list").exit_code == 0
+
+
 def test_a_login_leaves_no_token_of_vault_behind(
     run: Run, alice: str, openbao: OpenBaoServer
 ) -> None:
@@ -154,6 +172,22 @@ def test_the_doctor_finds_a_healthy_stack_healthy(run: Run, alice: str) -> None:
     del checks["gateway HTTPS"]
     assert {name for name, state in checks.items() if state == "problem"} == set()
     assert checks["owner port"] == checks["gateway gRPC"] == checks["Vault"] == "ok"
+
+
+def test_the_doctor_finds_an_operator_s_vault_healthy_without_any_other_part(
+    run: Run, environment: dict[str, str]
+) -> None:
+    Path(environment["KEYTURN_CLIENT_ENV"]).write_text("")
+    for name in ("KEYTURN_HTTP", "KEYTURN_VAULT_AUDIT_LOG"):
+        del environment[name]
+
+    result = run("doctor", "--json")
+
+    checks = _checks(result)
+    assert result.exit_code == 0, result.stdout
+    assert {name for name, state in checks.items() if state == "ok"} == {
+        *("settings", "certificate VAULT_CACERT", "Vault", "clock")
+    }
 
 
 def test_the_doctor_takes_any_answer_of_the_https_port(run: Run, openbao: OpenBaoServer) -> None:

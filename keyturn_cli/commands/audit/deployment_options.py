@@ -28,7 +28,7 @@ _NAMES: Final = {
     "namespace": "Vault's namespace of these mounts.",
 }
 _JUDGED_NAMES: Final = {
-    "maintenance_role": "Vault role and policy of rewrap and remind.",
+    "maintenance_role": "Vault role and policy of rewrap, remind and coverage.",
     "bootstrap_policy": "Policy of the token for bootstrap.",
     "pki_mount": "Where certificates are issued.",
 }

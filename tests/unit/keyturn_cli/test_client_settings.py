@@ -75,6 +75,48 @@ def test_a_login_is_kept_beside_the_file_or_else_in_the_state_folder(tmp_path: P
     assert ClientSettings.load().owner_token_file == Path(".keyturn") / "owner-token"
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o500], ids=["shared", "read-only"])
+def test_a_login_is_kept_in_the_state_folder_if_that_of_the_file_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: int
+) -> None:
+    folder = _write(tmp_path / "shared" / "client.env", "").parent
+    folder.chmod(mode)
+    monkeypatch.setenv("KEYTURN_CLIENT_ENV", str(folder / "client.env"))
+
+    settings = ClientSettings.load()
+
+    assert settings.owner_token_file.parent == tmp_path / "state" / "keyturn"
+    assert settings.refresh_token_file.parent == tmp_path / "state" / "keyturn"
+    assert settings.why_not_beside.startswith(f"{folder} can")
+
+
+def test_each_shared_file_has_a_login_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kept = set()
+    for name in ("one", "two"):
+        file = _write(tmp_path / name / "client.env", "")
+        file.parent.chmod(0o777)
+        monkeypatch.setenv("KEYTURN_CLIENT_ENV", str(file))
+        settings = ClientSettings.load()
+        kept |= {settings.owner_token_file, settings.refresh_token_file}
+
+    assert len(kept) == 4
+
+
+def test_a_shared_file_is_the_same_however_it_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = _write(tmp_path / "shared" / "client.env", "")
+    file.parent.chmod(0o777)
+    kept = set()
+    for name in (str(file), "shared/client.env"):
+        monkeypatch.setenv("KEYTURN_CLIENT_ENV", name)
+        kept.add(ClientSettings.load().owner_token_file)
+
+    assert len(kept) == 1
+
+
 def test_shell_syntax_is_read(tmp_path: Path) -> None:
     text = "# made by\n\nexport A='it'\\''s'\nexport B=\"x y\" C=z # why\nD=\n"
 

@@ -138,6 +138,51 @@ def test_a_login_without_renewal_leaves_none_of_the_one_before(tmp_path: Path) -
     assert not settings.refresh_token_file.exists()
 
 
+def _shared(tmp_path: Path) -> ClientSettings:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o777)
+    (folder / "client.env").touch()
+    return replace(
+        _settings(tmp_path), env_file=folder / "client.env", state_dir=tmp_path / "home" / "state"
+    )
+
+
+def test_nothing_of_a_login_is_kept_in_a_shared_folder(tmp_path: Path) -> None:
+    settings = _shared(tmp_path)
+    store_owner_token(_renewable("alice"), settings)
+
+    modes = {p: stat.S_IMODE(p.stat().st_mode) for p in settings.state_dir.iterdir()}
+    assert modes == {settings.owner_token_file: 0o600, settings.refresh_token_file: 0o600}
+    assert stat.S_IMODE(settings.state_dir.stat().st_mode) == 0o700
+    assert [p.name for p in settings.env_file.parent.iterdir()] == ["client.env"]
+    assert find_stored_login(settings) is not None
+    assert forget_login(settings)
+    assert list(settings.state_dir.iterdir()) == []
+
+
+def test_a_login_that_others_put_beside_a_shared_file_is_not_used(tmp_path: Path) -> None:
+    settings = _shared(tmp_path)
+    settings.env_file.with_name("owner-token").write_text(_jwt("mallory"))
+
+    assert find_owner_token(settings) is None
+
+
+def test_a_state_folder_that_others_may_write_neither_takes_nor_gives_a_login(
+    tmp_path: Path,
+) -> None:
+    settings = _shared(tmp_path)
+    settings.state_dir.mkdir(parents=True)
+    settings.state_dir.chmod(0o777)
+
+    with pytest.raises(CommandError, match="can be written by others"):
+        store_owner_token(_renewable("alice"), settings)
+    assert list(settings.state_dir.iterdir()) == []
+    settings.owner_token_file.write_text(_jwt("mallory"))
+    with pytest.raises(CommandError, match="can be written by others"):
+        find_owner_token(settings)
+
+
 @pytest.mark.parametrize("content", ["", "nonsense", "[]", "{}", '{"refresh_token": ""}'])
 def test_a_damaged_renewal_is_as_good_as_none(tmp_path: Path, content: str) -> None:
     settings = _settings(tmp_path, stored=_jwt("alice"))

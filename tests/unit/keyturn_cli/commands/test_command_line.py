@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from keyturn_cli.__main__ import keyturn
 from keyturn_cli.commands.command_line import examples
 
 _FOLDERS_OF_EXAMPLES = ("vault-logs", "service-logs")
-ELSEWHERE = {"doctor", "local"}  # operators' and developers' commands
+_FILES_OF_EXAMPLES = ("keyvault_svc.toml", "admin-token")
 
 
 def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -25,7 +26,7 @@ def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[
             yield (*path, name)
 
 
-COMMANDS = [path for path in _commands(keyturn) if path[0] not in ELSEWHERE]
+COMMANDS = list(_commands(keyturn))
 
 
 def _command(path: tuple[str, ...]) -> click.Command:
@@ -44,6 +45,8 @@ def test_the_help_of_each_command_has_examples_that_are_accepted(
 ) -> None:
     for folder in _FOLDERS_OF_EXAMPLES:
         (tmp_path / folder).mkdir()
+    for file in _FILES_OF_EXAMPLES:
+        (tmp_path / file).touch()
     monkeypatch.chdir(tmp_path)
     command = _command(path)
     told = (command.epilog or "").replace("\\\n", "").partition("Examples:\n")[2].splitlines()
@@ -54,6 +57,13 @@ def test_the_help_of_each_command_has_examples_that_are_accepted(
     assert {tuple(words[:depth]) for words in typed} == {("keyturn", *path)}
     for words in typed:
         command.make_context(path[-1], words[depth:])  # raises for what it does not accept
+
+
+def test_the_help_names_all_jobs_whose_lines_the_maintenance_role_explains() -> None:
+    (option,) = (o for o in _command(("audit", "verify")).params if o.name == "maintenance_role")
+
+    assert isinstance(option, click.Option)
+    assert {"rewrap", "remind", "coverage"} <= set(re.findall(r"\w+", option.help or ""))
 
 
 def test_examples_keep_their_lines() -> None:
