@@ -67,6 +67,30 @@ def test_private_networks_are_let_through(cidr: str) -> None:
     assert _ways_out(release, "keyvault-vault") == [{"ipBlock": {"cidr": cidr}}]
 
 
+@pytest.mark.parametrize(
+    ("address", "port"), [("https://10.1.2.3", 443), ("https://10.1.2.3:8", 8)]
+)
+def test_an_address_without_a_port_is_reached_at_that_of_https(address: str, port: int) -> None:
+    values = {**combination_values("minimal"), "vault": {"address": address}}
+    release = Release("minimal", values, render_with_helm4(values))
+
+    [policy] = [
+        item
+        for item in release.of_kind("NetworkPolicy")
+        if item["metadata"]["labels"].get(_ARROW) == "keyvault-vault"
+    ]
+    [rule] = policy["spec"]["egress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": port}]
+
+
+@pytest.mark.parametrize("cidr", ["8.8.8.8/32", "2001:db8::/32", "2600:1900::/28"])
+def test_public_addresses_of_ones_own_are_kept_from_the_gateway(cidr: str) -> None:
+    release = _render({"openai": {"except": [cidr]}})
+
+    blocks = [peer["ipBlock"] for peer in _ways_out(release, "gateway-openai")]
+    assert [cidr in block["except"] for block in blocks] == [":" not in cidr, ":" in cidr]
+
+
 def test_a_dns_cache_on_the_node_is_let_through() -> None:
     cache = {"ipBlock": {"cidr": "169.254.20.10/32"}}
 

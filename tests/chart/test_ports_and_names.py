@@ -16,6 +16,7 @@ _PORTS = {
     "owner_address": "owners",
     "gateway_address": "gateways",
     "grpc_address": "grpc",
+    "grpc_token_address": "grpc-token",
     "http_address": "https",
     "health_address": "health",
 }

@@ -126,6 +126,15 @@ def test_nobody_but_the_envoys_reaches_the_port_that_hands_keys_out(
     assert found == {("Envoy", "gateway-svc")}
 
 
+def test_nobody_but_named_gateways_comes_to_the_port_for_gateways(world: World) -> None:
+    found = {
+        sender for sender, to, port, _ in _inward(world) if (to, port) == ("keyvault-svc", 8444)
+    }
+
+    named = world.release.values.get("networkPolicy", {}).get("gateways")
+    assert found == ({"Gateway of another cluster"} if named else set())
+
+
 def test_nobody_who_is_not_named_reaches_a_pod(world: World) -> None:
     """By the stricter reading: blocks of a company's network do not mean its pods."""
     found = [c[:3] for c in _inward(world) if c[0] in _NOBODY and c[3] == {True}]
@@ -137,7 +146,9 @@ def test_apps_reach_the_gateway_and_not_the_key_service(world: World) -> None:
     found = {(to, port) for sender, to, port, verdicts in _inward(world) if sender == "App"
              if verdicts == {True}}  # fmt: skip
 
-    assert found == {("gateway-svc", 8443), ("gateway-svc", 8444)}
+    by_token = world.release.values.get("gateway", {}).get("tokenPort", {}).get("enabled", False)
+    ports = (8443, 8444, 8445) if by_token else (8443, 8444)
+    assert found == {("gateway-svc", port) for port in ports}
 
 
 def test_nobody_reaches_health_and_only_prometheus_reaches_metrics(world: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,8 +42,8 @@ class Engine:
     output: Path
     commit: str = field(default_factory=lambda: _git("rev-parse", "HEAD"))
 
-    def build(self, *, anew: bool = False) -> None:
-        """Build all images; with *anew* without anything that an earlier build left."""
+    def build(self, images: Sequence[str] = IMAGES, *, anew: bool = False) -> None:
+        """Build *images*; with *anew* without anything that an earlier build left."""
         environment = {
             **os.environ,
             "IMAGE_PREFIX": _PREFIX,
@@ -52,7 +53,7 @@ class Engine:
             "NO_CACHE": "yes" if anew else "",
         }
         done = subprocess.run(
-            [ROOT / "tools" / "build_images.sh", *IMAGES],
+            [ROOT / "tools" / "build_images.sh", *images],
             env=environment,
             check=False,
             capture_output=True,

@@ -43,3 +43,18 @@ health_checks {
   readiness_path = "/ready"
 }
 {{- end -}}
+
+{{/*
+Seconds before its end at which a certificate that nobody replaced is alarming: half of what it has
+left when it should be replaced. SPIRE's live for an hour, and are replaced at half of it.
+*/}}
+{{- define "keyturn.certificateAlert" -}}
+{{- $certificates := .Values.certificates -}}
+{{- if .Values.metrics.prometheusRule.certificateSeconds -}}
+{{- int64 .Values.metrics.prometheusRule.certificateSeconds -}}
+{{- else if eq $certificates.provider "certManager" -}}
+{{- mul 30 (include "keyturn.checks.minutes" $certificates.certManager.renewBefore | int64) -}}
+{{- else -}}
+{{- ternary 900 14400 (eq $certificates.provider "spire") -}}
+{{- end -}}
+{{- end -}}

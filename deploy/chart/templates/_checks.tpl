@@ -42,7 +42,7 @@
 {{- $own := concat (list "health_address" "tls" "audit_stream" "telemetry.metrics_address") $logins -}}
 {{- $keyvault := list "owner_address" "gateway_address" "gateways" "maintenance" "bootstrap" "bootstrap_login" "limits.file" "limits.redis.addresses" "limits.redis.kind" "limits.redis.primary_name" "limits.redis.username" -}}
 {{- include "keyturn.checks.own" (dict "settings" .Values.keyvault.settings "value" "keyvault.settings" "own" (concat $own $keyvault)) -}}
-{{- include "keyturn.checks.own" (dict "settings" .Values.gateway.settings "value" "gateway.settings" "own" (concat $own (list "grpc_address" "http_address" "key_service" "ext_authz"))) -}}
+{{- include "keyturn.checks.own" (dict "settings" .Values.gateway.settings "value" "gateway.settings" "own" (concat $own (list "grpc_address" "grpc_token_address" "http_address" "key_service" "ext_authz"))) -}}
 {{- include "keyturn.checks.files" (dict "table" .Values.keyvault.settings "at" "keyvault.settings") -}}
 {{- include "keyturn.checks.files" (dict "table" .Values.gateway.settings "at" "gateway.settings") -}}
 {{- range .Values.appIssuers -}}
@@ -91,6 +91,13 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "keyturn.checks.logins" -}}
+{{- $auth := .Values.vault.auth -}}
+{{- if and (eq $auth.method "kubernetes") (eq $auth.kubernetes.reviewer "self") (eq $auth.audience "vault") -}}
+{{- fail "vault.auth.audience: with vault.auth.kubernetes.reviewer=self each token is shown to the API server, which takes those alone that are meant for it. Give its own audience, such as https://kubernetes.default.svc.cluster.local; docs/kubernetes.md shows how to find it." -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "keyturn.checks.bootstrap" -}}
 {{- $auth := .Values.vault.auth -}}
 {{- if .Values.bootstrap.enabled -}}
@@ -134,8 +141,16 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "keyturn.checks.tokenPort" -}}
+{{- if and .Values.gateway.tokenPort.enabled (not (dig "app_issuers" list (include "keyturn.gateway.settings" . | fromJson))) -}}
+{{- fail "gateway.tokenPort.enabled needs appIssuers: nobody makes tokens by which apps could call there." -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "keyturn.checks" -}}
 {{- include "keyturn.checks.extAuthz" . -}}
+{{- include "keyturn.checks.tokenPort" . -}}
+{{- include "keyturn.checks.logins" . -}}
 {{- include "keyturn.checks.bootstrap" . -}}
 {{- include "keyturn.checks.settings" . -}}
 {{- include "keyturn.checks.limits" . -}}

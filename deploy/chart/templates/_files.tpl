@@ -16,11 +16,11 @@ group alone.
   volume:
     {{- if .ref.secret }}
     secret:
-      secretName: {{ .ref.secret }}
+      secretName: {{ .ref.secret | quote }}
       defaultMode: 0440
     {{- else }}
     configMap:
-      name: {{ .ref.configMap }}
+      name: {{ .ref.configMap | quote }}
     {{- end }}
       items:
         - key: {{ .ref.key | default .default | quote }}
@@ -75,7 +75,7 @@ group alone.
     {{- else }}
     secret:
       {{- if eq $root.Values.certificates.provider "secret" }}
-      secretName: {{ $values.certificate.secretName }}
+      secretName: {{ $values.certificate.secretName | quote }}
       {{- else }}
       secretName: {{ include "keyturn.fullname" $root }}-{{ .component }}-tls
       {{- end }}
@@ -110,7 +110,7 @@ group alone.
       sources:
         {{- range $number, $ref := $webhook.secrets }}
         - secret:
-            name: {{ $ref.secret }}
+            name: {{ $ref.secret | quote }}
             items:
               - key: {{ $ref.key | quote }}
                 path: secret-{{ $number }}
@@ -144,7 +144,7 @@ group alone.
   path: /etc/keyturn/limits-tls
   volume:
     secret:
-      secretName: {{ . }}
+      secretName: {{ . | quote }}
       defaultMode: 0440
       items:
         - key: tls.crt

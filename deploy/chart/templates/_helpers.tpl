@@ -10,6 +10,9 @@ keyturn
 {{- if gt (len $name) 36 -}}
 {{- fail (printf "fullnameOverride: %q has more than 36 characters, so that names of objects would not fit. Give a shorter one." $name) -}}
 {{- end -}}
+{{- if not (regexMatch "^[a-z][a-z0-9-]*$" $name) -}}
+{{- fail (printf "fullnameOverride: %q does not begin with a letter, or has dots, as names of Services must not. Give another one." $name) -}}
+{{- end -}}
 {{- $name -}}
 {{- end -}}
 
@@ -24,7 +27,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{/* What selects the pods of one component: .root, .component. */}}
 {{- define "keyturn.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "keyturn.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
@@ -70,6 +73,7 @@ spiffe://{{ .root.Values.trustDomain }}/{{ .component }}
 {{- $fullname := include "keyturn.fullname" $root -}}
 {{- $services := ternary (list "keyvault-svc" "keyvault-svc-gateways") (list "gateway-svc" "gateway-svc-grpc") (eq .component "keyvault-svc") -}}
 {{- $values := ternary $root.Values.keyvault $root.Values.gateway (eq .component "keyvault-svc") -}}
+{{- if and $root.Values.gateway.tokenPort.enabled (eq .component "gateway-svc") }}{{ $services = append $services "gateway-svc-tokens" }}{{ end -}}
 {{- if and $root.Values.extAuthz.enabled (eq .component "gateway-svc") }}{{ $services = append $services "gateway-svc-envoys" }}{{ end -}}
 {{- $names := list -}}
 {{- range $services -}}

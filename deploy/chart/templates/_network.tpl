@@ -11,7 +11,7 @@ matchLabels:
 {{- else -}}
 matchLabels:
   app.kubernetes.io/name: {{ include "keyturn.name" .root }}
-  app.kubernetes.io/instance: {{ .root.Release.Name }}
+  app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 {{- end -}}
 {{- end -}}
 
@@ -216,13 +216,26 @@ as it is, without the exceptions for networks that are not public.
 {{- end -}}
 {{- end -}}
 
-{{/* What is not public: OpenAI is at none of these, and somebody's own network may be. */}}
+{{/*
+Refuse exceptions that the API server would refuse, when half of the release is there already: they
+must be less than the two networks that they are taken from. .except.
+*/}}
+{{- define "keyturn.network.refuseExcept" -}}
+{{- range .except -}}
+{{- if or (hasSuffix "/0" .) (and (contains ":" .) (not (regexMatch "^[23][0-9a-fA-F]{3}:.*/([4-9]|[1-9][0-9]|1[01][0-9]|12[0-8])$" .))) -}}
+{{- fail (printf "networkPolicy.openai.except names %s: what is not public is left out anyway. Name addresses of 0.0.0.0/0, or of 2000::/3, that are yours." .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What is not public: OpenAI is at none of these, and somebody's own network, or a cloud's host, may be. */}}
 {{- define "keyturn.network.notPublic" -}}
 {{- $cidrs := list
   "0.0.0.0/8"
   "10.0.0.0/8"
   "100.64.0.0/10"
   "127.0.0.0/8"
+  "168.63.129.16/32"
   "169.254.0.0/16"
   "172.16.0.0/12"
   "192.0.0.0/24"

@@ -15,7 +15,7 @@ securityContext:
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- end -}}
@@ -35,11 +35,10 @@ securityContext:
     type: RuntimeDefault
 {{- end -}}
 
-{{/* Where a pod goes: .root, .component, .values (keyvault or gateway). */}}
-{{- define "keyturn.pod.placement" -}}
-{{- $selector := include "keyturn.selectorLabels" (dict "root" .root "component" .component) -}}
+{{/* Which nodes take a pod, and before which others: .values (keyvault, gateway, bootstrap or jobs). */}}
+{{- define "keyturn.pod.nodes" -}}
 {{- with .values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .values.nodeSelector }}
 nodeSelector:
@@ -53,9 +52,19 @@ tolerations:
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{/* Where a service's pod goes: .root, .component, .values (keyvault or gateway). */}}
+{{- define "keyturn.pod.placement" -}}
+{{- $selector := include "keyturn.selectorLabels" (dict "root" .root "component" .component) -}}
+{{- include "keyturn.pod.nodes" . }}
 topologySpreadConstraints:
   {{- if .values.topologySpreadConstraints }}
-  {{- toYaml .values.topologySpreadConstraints | nindent 2 }}
+  {{- range .values.topologySpreadConstraints }}
+  {{- /* Without a selector Kubernetes counts no pod, and spreads none. */}}
+  {{- $own := dict "labelSelector" (dict "matchLabels" (fromYaml $selector)) }}
+  - {{- toYaml (ternary . (merge $own .) (hasKey . "labelSelector")) | nindent 4 }}
+  {{- end }}
   {{- else }}
   {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
   - topologyKey: {{ . }}
@@ -151,15 +160,25 @@ initContainers:
 {{- end -}}
 
 {{/*
-The pod of a job: .root, .component, .account, .image, .args, .files, .resources, .hasCertificate.
+The pod of a job: .root, .component, .account, .image, .args, .files, .values (bootstrap or jobs), .hasCertificate.
 */}}
 {{- define "keyturn.pod.ofJob" -}}
 metadata:
   labels:
     {{- include "keyturn.labels" (dict "root" .root "component" .component) | nindent 4 }}
+    {{- with .values.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- with .values.podAnnotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
 spec:
   serviceAccountName: {{ include "keyturn.fullname" .root }}-{{ .account }}
   {{- include "keyturn.pod.basics" .root | nindent 2 }}
+  {{- with include "keyturn.pod.nodes" . | trim }}
+  {{- . | nindent 2 }}
+  {{- end }}
   restartPolicy: {{ .restartPolicy }}
   {{- if .hasCertificate }}
   {{- with include "keyturn.pod.certificateHelper" .root }}
@@ -174,7 +193,7 @@ spec:
         {{- toYaml .args | nindent 8 }}
       {{- include "keyturn.container.securityContext" . | nindent 6 }}
       resources:
-        {{- toYaml .resources | nindent 8 }}
+        {{- toYaml .values.resources | nindent 8 }}
       {{- include "keyturn.pod.volumeMounts" .files | nindent 6 }}
   {{- include "keyturn.pod.volumes" . | nindent 2 }}
 {{- end -}}

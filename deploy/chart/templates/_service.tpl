@@ -55,6 +55,9 @@ spec:
       annotations:
         # Other settings are read at start, so they make other pods.
         keyturn/checksum: {{ .checksum }}
+        {{- if eq $root.Values.certificates.provider "spire" }}
+        keyturn/checksum-of-helper: {{ include "keyturn.spiffeHelper" $root | sha256sum }}
+        {{- end }}
         {{- with $values.podAnnotations }}
         {{- toYaml . | nindent 8 }}
         {{- end }}

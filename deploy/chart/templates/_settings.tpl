@@ -229,6 +229,7 @@ business with; `serve` alone reads them.
 {{- with (include "keyturn.settings.appIssuers" . | fromJson).issuers }}{{ $_ := set $settings "app_issuers" . }}{{ end -}}
 {{- with (include "keyturn.settings.telemetry" . | fromJson) }}{{ $_ := set $settings "telemetry" . }}{{ end -}}
 {{- with $values.defaultKeys }}{{ $_ := set $settings "default_keys" . }}{{ end -}}
+{{- if $values.tokenPort.enabled }}{{ $_ := set $settings "grpc_token_address" (printf "%s:8445" .Values.listenHost) }}{{ end -}}
 {{- if .Values.extAuthz.enabled }}{{ $_ := set $settings "ext_authz" (include "keyturn.settings.extAuthz" . | fromJson) }}{{ end -}}
 {{- mergeOverwrite $settings (deepCopy $values.settings) | toJson -}}
 {{- end -}}
