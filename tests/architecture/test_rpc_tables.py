@@ -16,7 +16,7 @@ from grpc import StatusCode
 
 from gateway_svc.domain import errors as gateway_errors
 from gateway_svc.domain.key_name import KeyName
-from gateway_svc.domain.ports import Lease, LeaseRequest
+from gateway_svc.domain.lease_ports import Lease, LeaseRequest
 from gateway_svc.domain.roles import APP
 from gateway_svc.ext_authz.access_policy import ENVOY, ENVOY_PORT
 from gateway_svc.http.error_status import HTTP_STATUS

@@ -25,8 +25,6 @@ OUTAGES: Final[frozenset[Verdict]] = frozenset(
     for reason in ("VAULT_UNAVAILABLE", "KEY_SERVICE_UNAVAILABLE", "LEASE_EXPIRED")
 )
 
-_SERVED_OR_OUTAGE: Final = OUTAGES | {SERVED}
-
 
 @dataclass(frozen=True)
 class Heard:
@@ -48,27 +46,29 @@ class Protocol:
     """What the calls of one cell came to.
 
     Attributes:
-        calls: All that nothing but an outage may keep from being served.
+        calls: All that nothing but the fault, or an election before it, may keep from being served.
         calls_of_revoked: All with the key whose grant is revoked.
+        has_elected: Whether nodes said that they ceased or began to lead, before the fault struck.
         fault_begin: When the fault began to strike.
         revoke_end: When a revocation had been acknowledged.
     """
 
     calls: list[Heard] = field(default_factory=list)
     calls_of_revoked: list[Heard] = field(default_factory=list)
+    has_elected: bool = False
     fault_begin: float = math.inf
     revoke_end: float = math.inf
 
     def unexpected(self) -> list[Heard]:
-        """Return calls that heard a refusal, or of an outage in other words.
+        """Return calls that heard a refusal, or of an outage in other words, or before the fault.
 
         The revocation begins with the fault. Until it is acknowledged, a call may be served or
-        refused; afterwards, none that is made may be served. An outage may come before the fault,
-        too: on a busy machine, raft's shortest timers let nodes elect anew.
+        refused; afterwards, none that is made may be served. An outage may come before the fault
+        only if the nodes elected by themselves: on a busy machine, raft's shortest timers let them.
         """
-        found = [heard for heard in self.calls if heard.verdict not in _SERVED_OR_OUTAGE]
+        found = [heard for heard in self.calls if heard.verdict not in self._expected(heard)]
         for heard in self.calls_of_revoked:
-            expected = _SERVED_OR_OUTAGE
+            expected = self._expected(heard)
             if heard.end >= self.fault_begin:
                 expected |= {REFUSED}
             if heard.begin >= self.revoke_end:
@@ -76,6 +76,10 @@ class Protocol:
             if heard.verdict not in expected:
                 found.append(heard)
         return found
+
+    def _expected(self, heard: Heard) -> frozenset[Verdict]:
+        may_be_out = self.has_elected or heard.end >= self.fault_begin
+        return OUTAGES | {SERVED} if may_be_out else frozenset({SERVED})
 
 
 @dataclass(frozen=True)

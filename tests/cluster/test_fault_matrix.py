@@ -26,6 +26,7 @@ from tests.cluster.calling import (
     meanwhile,
 )
 from tests.cluster.faults import FAULTS
+from tests.cluster.leading import turns
 from tests.cluster.scene import Scene
 from tests.e2e.breaking import SERVED
 from tests.e2e.owners import alice, keep_key
@@ -52,6 +53,7 @@ async def test_a_fault_loses_nothing_serves_nothing_revoked_and_passes(
     activity: str,
 ) -> None:
     clients, protocol = scene.clients, Protocol()
+    before = turns(scene.cluster)
     async with calling(clients) as caller:
         await _until_served(scene, caller)
         grant = await alice(clients).create_grant(scene.revocable.name)
@@ -62,6 +64,7 @@ async def test_a_fault_loses_nothing_serves_nothing_revoked_and_passes(
             meanwhile(lambda over: _ask_on(scene, caller, protocol, over)),
         ):
             await _until_asked(protocol)
+            protocol.has_elected = turns(scene.cluster) > before
             begin = protocol.fault_begin = time.monotonic()
             with FAULTS[fault].strike(scene.cluster):
                 recovery = asyncio.create_task(_recovery(scene, caller, protocol, ledger.name))

@@ -18,6 +18,7 @@ from svc_runtime.vault.errors import VaultUnavailableError
 from svc_runtime.vault.route import VaultRoute
 from svc_runtime.vault.session import VaultConnection
 from svc_runtime.vault.token_file_login import TokenFileLogin
+from tests.cluster.leading import turns
 from tests.cluster.raft_cluster import NODES, RaftCluster
 
 _MOUNT = "notes"
@@ -55,6 +56,19 @@ async def test_the_services_read_at_a_standby_what_the_leader_has_just_written(
 
     assert seen == list(range(_WRITES))
     assert seen_by_naive != seen  # so there was something to be wrong about
+
+
+def test_nodes_say_that_another_leads_and_nothing_while_all_is_quiet(cluster: RaftCluster) -> None:
+    before = turns(cluster)
+    cluster.client().sys.list_mounted_secrets_engines()
+    quiet = turns(cluster)
+    leader = cluster.leader()
+    with cluster.cut_off(leader, is_for_clients=False):
+        cluster.wait_until(lambda: turns(cluster) >= quiet + 2)  # one ceases, another begins
+        cluster.wait_until(lambda: cluster.leader() != leader)
+    cluster.wait_until_whole()
+
+    assert quiet == before
 
 
 async def test_a_leader_that_lost_its_peers_never_tells_a_service_what_was_overwritten(

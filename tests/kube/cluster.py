@@ -19,6 +19,7 @@ from tests.certs import Authority
 from tests.chart.chart_engines import NAMESPACE, render_with_helm4
 from tests.chart.releases import Release
 from tests.kube.deployment import Deployment
+from tests.kube.image import Image
 from tests.kube.node import Node
 from tests.kube.places import NAMESPACE_LABEL, Address, pod_at
 from tests.kube.pod import Pod, python
@@ -52,7 +53,6 @@ CALLERS_VOLUMES: Final = {"app": ("app-demo", "app-other"), "owner": ("owner",)}
 
 _API_HOST: Final = "kubernetes.default.svc"
 _API_SERVICE: Final = "10.96.0.1"
-_MODULES: Final = {"keyvault-svc": "keyvault_svc", "gateway-svc": "gateway_svc"}
 _SUFFIX: Final = "svc.cluster.local"
 _NUMBERS: Final = itertools.count(1)  # of the release's pods
 
@@ -68,8 +68,8 @@ class Cluster:
         deployments: The release's, by component.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Describe the cluster; nothing runs yet."""
+    def __init__(self, folder: Path, images: Mapping[str, Image]) -> None:
+        """Describe the cluster; nothing runs yet. *images* are the release's, by their names."""
         values = yaml.safe_load(Path(__file__).with_name("values.yaml").read_text("utf-8"))
         self.release = Release("kube", values, render_with_helm4(values))
         self.volumes = Volumes(folder / "volumes")
@@ -78,6 +78,7 @@ class Cluster:
         self.deployments: dict[str, Deployment] = {}
         self.vault: VaultPods
         self._folder = folder
+        self._images = images
         self._node = Node(folder)
         self._addresses: list[Address] = []
         self._records: dict[str, Sequence[str]] = {}
@@ -249,11 +250,12 @@ class Cluster:
             {port["name"]: port["containerPort"] for port in container.get("ports", ())},
         )
         self._join(address)
-        image = container["image"].partition(":")[0].rpartition("/")[2]
+        image = self._images[container["image"].partition(":")[0].rpartition("/")[2]]
         security = {**spec["securityContext"], **container["securityContext"]}
         return self._pod(
             address,
-            python(_MODULES[image], *container["args"]),
+            container["args"],
+            image=image,
             files=self.volumes.mounts(spec, NAMESPACE, name),
             user=security["runAsUser"],
             group=security["runAsGroup"],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import hvac
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -78,6 +80,12 @@ class Installation:
             issuer = self.cluster.release.named("Issuer", item["spec"]["issuerRef"]["name"])
             secret = self._sign(item["spec"], issuer["spec"]["vault"])
             self.cluster.volumes.write_secret(item["spec"]["secretName"], secret)
+
+    @contextmanager
+    def administrator(self) -> Iterator[hvac.Client]:
+        """Act as Vault's administrator, in a window of which auditors are told."""
+        with administration(self.layout.windows_file, self._clock):
+            yield self.cluster.vault.client()
 
     def add_key(self, key: str) -> None:
         """Give a key of the stand-in's into custody, which verifies it."""

@@ -20,7 +20,7 @@ from tests.kube.places import Address
 
 _CLONE_NEWNS: Final = 0x00020000
 _CLONE_NEWNET: Final = 0x40000000
-_PROGRAMS: Final = ("ip", "iptables-restore", "nsenter", "unshare", "setpriv", "chroot", "mount")
+_PROGRAMS: Final = ("ip", "iptables-restore", "nsenter", "unshare", "mount")
 _GATEWAY: Final = "169.254.1.1"  # the node, as every pod sees it
 
 

@@ -1,17 +1,27 @@
 #!/bin/sh
-# Becomes the program of a pod: on a root of its own, which is read-only, as a user without any
-# capability. Runs in a mount namespace of its own, so that all of this ends with the program.
+# Makes the root of a pod, which is read-only, and runs a command in it that has yet to enter it.
+# Runs in a mount namespace of its own, so that all of this ends with the command.
 #
-#   pod_root.sh ROOT UID GID MOUNTS -- PROGRAM...
+#   pod_root.sh ROOT IMAGE MOUNTS COMMAND...
 #
-# ROOT is an empty folder; MOUNTS a file with lines `ro|rw SOURCE TARGET`.
+# ROOT is an empty folder; IMAGE the folder of an unpacked image, or empty for the system's /usr;
+# MOUNTS a file with lines `ro|rw SOURCE TARGET`.
 set -eu
-root=$1 uid=$2 gid=$3 mounts=$4
-shift 5
+root=$1 image=$2 mounts=$3
+shift 3
 
 mount -t tmpfs -o mode=755 pod "$root"
-for folder in usr etc proc dev var tmp; do mkdir -p "$root/$folder"; done
-for link in bin sbin lib lib64; do ln -s "usr/$link" "$root/$link"; done
+if [ -n "$image" ]; then
+  # Places to mount at come into being above the image, which others have, too.
+  mkdir "$root/above" "$root/work"
+  mount -t overlay -o "lowerdir=$image,upperdir=$root/above,workdir=$root/work" pod "$root"
+else
+  mkdir "$root/usr" "$root/var" "$root/tmp"
+  mount --bind /usr "$root/usr"
+  mount -o remount,bind,ro "$root/usr"
+  for link in bin sbin lib lib64; do ln -s "usr/$link" "$root/$link"; done
+fi
+mkdir -p "$root/etc" "$root/proc" "$root/dev"
 mount --rbind /proc "$root/proc"
 for device in null zero random urandom; do
   : > "$root/dev/$device"
@@ -31,7 +41,7 @@ while read -r mode source target; do
   mount --bind "$source" "$root$target"
   [ "$mode" = rw ] || mount -o remount,bind,ro "$root$target"
 done < "$mounts"
-mount -o remount,ro,mode=755 "$root"
+mount -o remount,ro "$root"
 
-exec chroot "$root" /usr/bin/setpriv --reuid "$uid" --regid "$gid" --clear-groups \
-  --bounding-set=-all --inh-caps=-all --no-new-privs --pdeathsig KILL -- "$@"
+cd "$root"
+exec "$@"

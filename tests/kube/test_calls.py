@@ -19,12 +19,16 @@ _NO_CAPABILITY = "0000000000000000"
 def test_the_job_sets_vault_up_and_pods_log_in_after_its_role_is_gone(
     installation: Installation,
 ) -> None:
-    vault = installation.cluster.vault.client()
+    services = ("keyvault-svc", "gateway-svc")
+    with installation.administrator() as vault:
+        roles = [
+            vault.read(f"auth/keyturn-kubernetes/role/{name}") is not None
+            for name in ("keyturn-bootstrap", *services)
+        ]
 
     assert installation.bootstrap.process.wait() == 0
-    assert vault.read("auth/keyturn-kubernetes/role/keyturn-bootstrap") is None
-    for service in ("keyvault-svc", "gateway-svc"):
-        assert vault.read(f"auth/keyturn-kubernetes/role/{service}") is not None
+    assert roles == [False, True, True]
+    for service in services:
         [*pods] = installation.cluster.deployments[service].pods
         assert all('"vault_login"' in pod.log_file.read_text("utf-8") for pod in pods)
 
