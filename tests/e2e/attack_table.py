@@ -13,6 +13,7 @@ from tests.e2e.asking import QUESTION
 from tests.e2e.breaking import Verdict, verdict
 from tests.e2e.clients import DEADLINE_SECONDS, Clients, metadata, parameters
 from tests.e2e.owners import OwnedKey, Owner
+from tests.live_files import whole_lines
 
 GATEWAY = "gateway-svc"
 KEY_SERVICE = "keyvault-svc"
@@ -97,13 +98,13 @@ def records_of(clients: Clients, request_id: str) -> list[tuple[str, str | None]
         log = clients.stack.layout.logs_dir / f"{process}.log"
         if process.startswith(BOTH):
             service = process.removesuffix("-2")
-            lines = _lines_with(log.read_bytes().splitlines(), request_id)
+            lines = _lines_with(whole_lines(log), request_id)
             found += [(service, line.get("reason")) for line in lines]
     return sorted(found, key=str)
 
 
-def _lines_with(lines: Iterable[bytes], request_id: str) -> list[dict[str, str]]:
-    entries = [json.loads(line) for line in lines if request_id.encode() in line]
+def _lines_with(lines: Iterable[str], request_id: str) -> list[dict[str, str]]:
+    entries = [json.loads(line) for line in lines if request_id in line]
     return [
         entry
         for entry in entries

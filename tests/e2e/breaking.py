@@ -19,6 +19,7 @@ from keyturn.keyvault.v1 import key_service_pb2 as keys_pb
 from keyturn.keyvault.v1.key_service_pb2_grpc import KeyServiceStub
 from svc_runtime.error_details import reason_of
 from tests.e2e.clients import DEADLINE_SECONDS, Clients, key_name, metadata, parameters
+from tests.live_files import whole_lines
 
 T = TypeVar("T")
 Verdict: TypeAlias = "tuple[str | int, str | None]"
@@ -113,7 +114,7 @@ def kill(clients: Clients, service: str) -> None:
 def log_lines(clients: Clients, service: str, **fields: object) -> list[dict[str, Any]]:
     """Return the lines of *service*'s log that have all of *fields*."""
     log = clients.stack.layout.logs_dir / f"{service}.log"
-    lines = [json.loads(line) for line in log.read_bytes().splitlines() if line[:1] == b"{"]
+    lines = [json.loads(line) for line in whole_lines(log) if line.startswith("{")]
     return [line for line in lines if fields.items() <= line.items()]
 
 

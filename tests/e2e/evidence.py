@@ -10,6 +10,7 @@ from typing import Any
 
 from svc_runtime.secret_bytes import SecretBytes
 from tests.e2e.clients import Clients
+from tests.live_files import whole_lines
 
 KEY_SERVICE = "keyvault-svc"
 GATEWAY = "gateway-svc"
@@ -91,8 +92,8 @@ def _is_verification(request: UpstreamRequest) -> bool:
     return request.headers.get("user-agent") == "keyturn-gateway"
 
 
-def _lines_with(file: Path, needle: str) -> list[bytes]:
-    return [line for line in file.read_bytes().splitlines() if needle.encode() in line]
+def _lines_with(file: Path, needle: str) -> list[str]:
+    return [line for line in whole_lines(file) if needle in line]
 
 
 def _operation(entry: dict[str, Any]) -> VaultOperation:

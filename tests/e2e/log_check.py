@@ -11,6 +11,7 @@ from gateway_svc.log_events import EVENTS as GATEWAY_EVENTS
 from keyturn_cli.local.layout import Layout
 from keyvault_svc.log_events import EVENTS as KEY_SERVICE_EVENTS
 from svc_runtime.log_event import AUDIT_FIELDS, COMMON_FIELDS, LogEvent
+from tests.live_files import whole_lines
 
 _CATALOGUES: Final[Mapping[str, Mapping[str, LogEvent]]] = {
     "gateway-svc": {event.name: event for event in GATEWAY_EVENTS},
@@ -28,7 +29,7 @@ def faults_of_logs(layout: Layout) -> list[str]:
         f"{log.name}: {fault}"
         for service in _CATALOGUES
         for log in logs_of(layout, service)
-        for fault in faults_of(log.read_text(encoding="utf-8").splitlines(), service)
+        for fault in faults_of(whole_lines(log), service)
     ]
 
 

@@ -19,6 +19,7 @@ from keyturn_cli.local.child_process import ChildProcess
 from keyturn_cli.local.health_probe import GATEWAY, KEY_SERVICE, HealthProbe
 from keyturn_cli.local.stack_ports import ports_of
 from tests.e2e.clients import Clients
+from tests.live_files import whole_lines
 
 # How long it takes until name server and balancer hear that a pod came or goes.
 _PROPAGATION_SECONDS: Final = 0.3
@@ -139,7 +140,7 @@ class Deployment:
     def log(self, name: str) -> list[dict[str, Any]]:
         """Return the log of the pod *name*."""
         log = self.clients.stack.layout.logs_dir / f"{name}.log"
-        return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in whole_lines(log)]
 
     def stop(self) -> None:
         """Stop every pod that still runs."""

@@ -20,6 +20,7 @@ from keyturn_cli.standin.standin_keys import KeyKind, make_admin_key, openai_key
 from tests.e2e.asking import QUESTION
 from tests.e2e.clients import Clients
 from tests.e2e.owners import OwnedKey, Owner, alice, give_key
+from tests.live_files import whole_lines
 
 ADMIN_KEY = "teams/operators/keys/openai-admin"
 GATEWAY = f"spiffe://{TRUST_DOMAIN}/gateway-svc"
@@ -119,5 +120,5 @@ async def use_elsewhere(clients: Clients, key: OwnedKey, times: int) -> None:
 def notices(clients: Clients, event: str, key: str) -> list[dict[str, Any]]:
     """Return what the key service has logged about *key* as *event*."""
     log = clients.stack.layout.logs_dir / "keyvault-svc.log"
-    entries = [json.loads(line) for line in log.read_text().splitlines() if event in line]
+    entries = [json.loads(line) for line in whole_lines(log) if event in line]
     return [e for e in entries if e.get("key") == key and event in e.values()]

@@ -111,9 +111,10 @@ class Recorder:
         """Return what came since the last time."""
         with self._file.open("rb") as record:
             record.seek(self._position)
-            lines = record.read().splitlines()
-            self._position = record.tell()
-        entries = [json.loads(line) for line in lines if self._mark in line]
+            # Of a line that is being written, a reader may see the beginning only.
+            finished, newline, _ = record.read().rpartition(b"\n")
+        self._position += len(finished + newline)
+        entries = [json.loads(line) for line in finished.splitlines() if self._mark in line]
         return [
             Request(
                 entry["method"],

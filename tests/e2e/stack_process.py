@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from svc_runtime.secret_bytes import SecretBytes
+from tests.live_files import whole_lines
 
 KEYTURN = Path(sys.executable).with_name("keyturn")
 _READY_LINE = "Stop it with"
@@ -170,8 +171,8 @@ def standin(record: Path) -> Iterator[str]:
 def saw_key(record: Path, api_key: SecretBytes) -> bool:
     """Tell whether a request with *api_key* stands in a stand-in's *record*."""
     digest = hashlib.sha256(b"Bearer " + api_key.expose()).hexdigest()
-    lines = record.read_text(encoding="utf-8").splitlines()
-    return any(json.loads(line)["authorization_sha256"] == digest for line in lines)
+    requests = map(json.loads, whole_lines(record))
+    return any(request["authorization_sha256"] == digest for request in requests)
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from keyturn_cli.standin.standin_keys import KeyKind, make_key
 from tests.e2e.clients import Clients, key_name
 from tests.e2e.owners import alice, sign_in
 from tests.e2e.stack_process import Outcome, keyturn
+from tests.live_files import whole_lines
 
 Run = Callable[..., Outcome]
 
@@ -249,7 +250,7 @@ def test_the_trail_of_an_owner_s_action_opens_no_key(
     run: Run, clients: Clients, key_id: str
 ) -> None:
     run("keys", "add", key_id, stdin=make_key().expose())
-    operations = map(json.loads, clients.stack.openbao.audit_log.read_text().splitlines())
+    operations = map(json.loads, whole_lines(clients.stack.openbao.audit_log))
     # Its creation; others looked how its verification went, or reported that.
     request_id = next(
         operation["request"]["headers"]["x-keyturn-request-id"][0]

@@ -19,6 +19,7 @@ from svc_runtime.secret_bytes import SecretBytes
 from tests.e2e.breaking import by_grpc, by_http, by_owner, by_token, healthy, kill, logged
 from tests.e2e.clients import DEADLINE_SECONDS, Clients
 from tests.e2e.log_check import faults_of, faults_of_logs, logs_of
+from tests.live_files import whole_lines
 
 PORTS = [
     ("gateway", "grpc"),
@@ -96,7 +97,7 @@ async def _call_at(clients: Clients, level: str) -> None:
 
 def _records(clients: Clients, service: str) -> list[dict[str, str]]:
     [log] = logs_of(clients.stack.layout, service)
-    return [json.loads(line) for line in log.read_text().splitlines()]
+    return [json.loads(line) for line in whole_lines(log)]
 
 
 def _of_level(clients: Clients, level: str) -> set[str]:

@@ -32,6 +32,7 @@ from tests.e2e.clients import Clients, metadata
 from tests.e2e.event_receivers import ALL, HANGING, LATE, EventReceivers, Told
 from tests.e2e.operators import operator, suspended
 from tests.e2e.owners import OwnedKey, alice, give_key, keep_key, sign_in, unused_name
+from tests.live_files import whole_lines
 
 pytestmark = pytest.mark.timeout(120)
 ALICE = "users/alice"
@@ -86,7 +87,7 @@ async def _told(receivers: EventReceivers, key: str, event_type: str, count: int
 def _log(clients: Clients, event: str) -> list[dict[str, Any]]:
     """Return what the key service has logged as *event*."""
     log = clients.stack.layout.logs_dir / "keyvault-svc.log"
-    entries = [json.loads(line) for line in log.read_text().splitlines() if event in line]
+    entries = [json.loads(line) for line in whole_lines(log) if event in line]
     return [entry for entry in entries if entry["event"] == event]
 
 

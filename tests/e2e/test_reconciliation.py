@@ -38,6 +38,7 @@ from tests.e2e.reconciliation_job import (
     use_elsewhere,
 )
 from tests.e2e.stack_process import keyturn
+from tests.live_files import whole_lines
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -111,10 +112,10 @@ async def test_each_question_is_one_lease_one_read_and_one_decrypt_in_vaults_aud
     del admin
     await identified_key(reconciled, "audited")
     log = reconciled.stack.layout.openbao_dir / "audit.log"
-    seen = len(log.read_text().splitlines())
+    seen = len(whole_lines(log))
     assert (await reconcile(reconciled)).exit_code in {0, 3}
 
-    entries = [json.loads(line) for line in log.read_text().splitlines()[seen:]]
+    entries = [json.loads(line) for line in whole_lines(log)[seen:]]
     asked = [
         (entry["request"]["path"], entry["request"]["headers"])
         for entry in entries

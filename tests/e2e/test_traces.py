@@ -27,6 +27,7 @@ from svc_runtime.secret_bytes import SecretBytes
 from tests.e2e.clients import DEADLINE_SECONDS, Clients, metadata, new_request_id, parameters
 from tests.e2e.evidence import upstream_requests
 from tests.e2e.owners import OwnedKey, give_key
+from tests.live_files import whole_lines
 from tests.otlp_receiver import OTLPReceiver, ReceivedSpan, receiving
 
 PROMPT = "the-prompt-that-no-span-may-hold"
@@ -276,7 +277,7 @@ async def test_both_services_log_the_traces_id(traced: Traced) -> None:
 
     logs = traced.clients.stack.layout.logs_dir
     for service in ("gateway-svc", "keyvault-svc"):
-        lines = [json.loads(line) for line in (logs / f"{service}.log").read_text().splitlines()]
+        lines = [json.loads(line) for line in whole_lines(logs / f"{service}.log")]
         mine = [line for line in lines if line.get("trace_id") == spans[0].trace]
         assert "rpc" in {line["event"] for line in mine}
 

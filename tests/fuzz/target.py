@@ -17,6 +17,7 @@ from keyturn_cli.local.stack import LocalStack
 from svc_runtime.secret_bytes import SecretBytes
 from tests.e2e.secret_search import forms_of
 from tests.fuzz.http_answers import Answer, answers_in
+from tests.live_files import whole_lines
 
 HANG_SECONDS = 20.0  # more than the gateway waits for a head, and than it lingers
 _GOOD = b"GET /v1/models HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n"
@@ -115,14 +116,13 @@ class Target:
 
     def faults(self) -> list[str]:
         """Return what the gateway logged of faults of its own."""
-        log = self.stack.services["gateway-svc"].log_file.read_text(encoding="utf-8")
-        return [line for line in log.splitlines() if _is_fault(line)]
+        log = self.stack.services["gateway-svc"].log_file
+        return [line for line in whole_lines(log) if _is_fault(line)]
 
     def reached_openai(self, marker: str) -> list[dict[str, Any]]:
         """Return the requests, as the stand-in got them, that bear *marker* anywhere."""
         record = self.stack.layout.logs_dir / "openai-standin.requests.jsonl"
-        lines = record.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if marker in line]
+        return [json.loads(line) for line in whole_lines(record) if marker in line]
 
     def must_leave_openai(self) -> None:
         """Wait until no request is open at the stand-in.

@@ -21,6 +21,7 @@ from keyturn_cli.local.errors import (
 from keyturn_cli.local.free_ports import free_ports
 from keyturn_cli.local.openbao_server import OpenBaoServer
 from keyturn_cli.local.pid_file import ProcessIdentity, read_pid_file
+from tests.live_files import whole_lines
 
 
 def _server(folder: Path) -> OpenBaoServer:
@@ -100,12 +101,12 @@ def test_a_restart_keeps_the_data(used: OpenBaoServer) -> None:
 
 
 def test_the_audit_log_holds_each_request_and_no_value(used: OpenBaoServer) -> None:
-    before = len(used.audit_log.read_text().splitlines())
+    before = len(whole_lines(used.audit_log))
 
     _greeting(used)
 
     text = used.audit_log.read_text()
-    lines = [json.loads(line) for line in text.splitlines()[before:]]
+    lines = [json.loads(line) for line in whole_lines(used.audit_log)[before:]]
     seen = [(line["type"], line["request"]["path"]) for line in lines]
     assert seen == [("request", "kept/greeting"), ("response", "kept/greeting")]
     assert "hello-in-the-clear" not in text

@@ -31,9 +31,10 @@ class LogEdit:
     def __init__(self, day: Day) -> None:
         self.entries: list[Entry] = [json.loads(line) for line in day.vault]
         leases = [header(e, "lease") for e in self.of(DECRYPT) if is_of_an_app(e)]
-        plain = [lease for lease in leases if not self.of(WRAP, lease)]
+        wrapped = {header(e, "lease") for e in self.of(WRAP)}
+        plain = [lease for lease in leases if lease not in wrapped]
         self.lease = plain[len(plain) // 2]
-        self.wrapped_lease = next(lease for lease in leases if self.of(WRAP, lease))
+        self.wrapped_lease = next(lease for lease in leases if lease in wrapped)
 
     def lines(self) -> list[bytes]:
         """Return the altered log."""

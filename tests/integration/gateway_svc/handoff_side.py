@@ -26,6 +26,7 @@ from svc_runtime.spiffe_id import SpiffeId
 from svc_runtime.vault.login import AppRoleLogin
 from svc_runtime.vault.session import VaultConnection, VaultSession
 from tests.fakes.fake_clock import START, FakeClock
+from tests.live_files import whole_lines
 
 MOUNT: Final = "keyturn-approle"
 KEY: Final = "users/alice/keys/openai"
@@ -123,7 +124,7 @@ class HandoffSide:
 
     def audited(self, request_id: str) -> list[tuple[str, Mapping[str, list[str]]]]:
         """Return path and headers of the requests that Vault took under *request_id*."""
-        lines = [json.loads(line) for line in self.server.audit_log.read_text().splitlines()]
+        lines = [json.loads(line) for line in whole_lines(self.server.audit_log)]
         return [
             (line["request"]["path"], line["request"]["headers"])
             for line in lines

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import hvac
 import pytest
@@ -19,6 +18,7 @@ from keyvault_svc.vault.bootstrap import (
     StepResult,
     run_bootstrap,
 )
+from tests.live_files import whole_lines
 
 OPTIONS = BootstrapOptions(
     policy_dir=Path(__file__).resolve().parents[3] / "deploy/vault/policies",
@@ -51,12 +51,15 @@ class Bootstrap:
 
     def run(self, *, dry_run: bool, options: BootstrapOptions = OPTIONS) -> list[StepResult]:
         """Run once, and keep which operations the audit log then holds in addition."""
-        before = len(self._audited())
+        before = len(whole_lines(self.server.audit_log))
         results = run_bootstrap(
             self.server.client(), options, dry_run=dry_run, report=lambda _: None
         )
         self.operations.append(
-            {entry["request"]["operation"] for entry in self._audited()[before:]}
+            {
+                json.loads(line)["request"]["operation"]
+                for line in whole_lines(self.server.audit_log)[before:]
+            }
         )
         self.runs.append(results)
         return results
@@ -67,10 +70,6 @@ class Bootstrap:
         """Run once and return the steps that were not right already, with their outcomes."""
         results = self.run(dry_run=dry_run, options=options)
         return {r.name: r.outcome for r in results if r.outcome is not StepOutcome.OK}
-
-    def _audited(self) -> list[dict[str, Any]]:
-        lines = self.server.audit_log.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
 
 
 @pytest.fixture(scope="module")

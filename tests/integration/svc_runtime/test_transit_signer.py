@@ -20,6 +20,7 @@ from svc_runtime.vault.errors import VaultUnavailableError
 from svc_runtime.vault.login import AppRoleLogin
 from svc_runtime.vault.session import VaultConnection, VaultSession
 from svc_runtime.vault.transit_signer import TransitSigner
+from tests.live_files import whole_lines
 
 POLICY_DIR = Path(__file__).resolve().parents[3] / "deploy/vault/policies"
 GATEWAY = "gateway-svc"
@@ -93,7 +94,7 @@ async def test_vaults_log_attests_how_long_the_chain_was(
 ) -> None:
     await TransitSigner(session, GATEWAY).sign(HEAD)
 
-    entries = [json.loads(line) for line in openbao.audit_log.read_bytes().splitlines()]
+    entries = [json.loads(line) for line in whole_lines(openbao.audit_log)]
     signed = [e for e in entries if e["request"]["path"].endswith("/sign/audit-gateway-svc")]
     [request_id] = signed[-1]["request"]["headers"]["x-keyturn-request-id"]
     attested = parse_request_id(request_id)

@@ -40,6 +40,7 @@ from tests.integration.svc_runtime.vault_side import (
     read,
     write,
 )
+from tests.live_files import whole_lines
 from tests.suspension import suspended
 
 BURST: Final = 10
@@ -254,7 +255,7 @@ async def test_a_suspended_server_costs_no_call_that_finds_another(
 
 
 def _audited(side: VaultSide, request_id: str) -> int:
-    lines = map(json.loads, side.openbao.audit_log.read_text().splitlines())
+    lines = map(json.loads, whole_lines(side.openbao.audit_log))
     return sum(
         line["type"] == "request"
         and (line["request"].get("headers") or {}).get("x-keyturn-request-id") == [request_id]

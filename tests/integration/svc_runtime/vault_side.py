@@ -20,6 +20,7 @@ from svc_runtime.vault.adapter import AsyncVaultAdapter
 from svc_runtime.vault.errors import VaultUnavailableError
 from svc_runtime.vault.login import AppRoleLogin, VaultLogin, VaultToken
 from svc_runtime.vault.session import Operation, VaultConnection, VaultSession
+from tests.live_files import whole_lines
 
 KV = "session-kv"
 TRANSIT = "session-transit"
@@ -132,7 +133,7 @@ class VaultSide:
 
     def audited_paths(self, request_id: str) -> set[str]:
         """Return the paths of the audited requests that carried *request_id*."""
-        lines = self.openbao.audit_log.read_text().splitlines()
+        lines = whole_lines(self.openbao.audit_log)
         requests = [json.loads(line)["request"] for line in lines]
         return {
             request["path"]
