@@ -53,6 +53,9 @@ def node_config(
                 "path": str(folder / "raft"),
                 "node_id": folder.name,
                 "performance_multiplier": 1,
+                # By default a node that joined waits for its vote for up to ten seconds.
+                "autopilot_reconcile_interval": "500ms",
+                "autopilot_update_interval": "500ms",
                 **({"retry_join": joining} if joining else {}),
             }
         },

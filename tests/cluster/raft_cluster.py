@@ -49,7 +49,7 @@ class RaftCluster:
             dict(zip(NODES, ports[i * 3 : i * 3 + 3], strict=True)) for i in range(4)
         )
         self._children = {node: self._child(node, run_dir) for node in NODES}
-        self._links = Links(lambda: {pid: node for node, pid in self.pids.items()})
+        self._links = Links({node: child.pid_file for node, child in self._children.items()})
         self.ca_file = home / "tls" / "ca.pem"
         self.root_token_file = home / "root-token"
         self.address = self.address_of(NODES[0])
