@@ -14,12 +14,12 @@ __all__ = ["canary_key", "openbao", "process_hooks"]
 
 _TESTS = Path(__file__).parent
 _LAST = "test_canary.py"
-_EACH = "each"
-_PARTS = ("alone", "unit", "stack", "rest")
+_PARTS = ("alone", "unit", "first", "second", "servers")
+_WITHOUT_CANARY = {"unit", "servers"}
 _ALONE = {"cluster", "test_rolling_restart.py"}  # a busy machine would fail what they load or time
-_UNIT_FOLDERS = {"architecture", "chart", "unit"}  # none gets the canary key
-_STACK_FOLDERS = {"e2e", "fuzz"}
-_STACK_UNTIL = "test_re"  # what calls a stack from here on is in the rest: both take about as long
+_UNIT_FOLDERS = {"architecture", "chart", "unit"}
+_CALLING_FOLDERS = {"component", "e2e", "fuzz", "skew"}  # most call a whole stack
+_SECOND_FROM = "test_l"  # so that both halves of what calls take about as long
 _CAPTURED = pytest.StashKey[list[str]]()
 
 
@@ -44,8 +44,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     part = config.getoption("--part")
     if not part or not collection_path.name.startswith("test_"):
         return None
-    wanted = {part} if part == "unit" else {part, _EACH}
-    return _part_of(collection_path) not in wanted or None
+    if collection_path.name == _LAST:
+        return part in _WITHOUT_CANARY or None
+    return _part_of(collection_path) != part or None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,14 +56,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _part_of(module: Path) -> str:
     names = set(module.relative_to(_TESTS).parts)
-    if module.name == _LAST:
-        return _EACH
     if names & _ALONE:
         return "alone"
     if names & _UNIT_FOLDERS:
         return "unit"
-    is_stack = bool(names & _STACK_FOLDERS) and module.name < _STACK_UNTIL
-    return "stack" if is_stack else "rest"
+    if names & _CALLING_FOLDERS:
+        return "first" if module.name < _SECOND_FROM else "second"
+    return "servers"
 
 
 @pytest.hookimpl(wrapper=True)

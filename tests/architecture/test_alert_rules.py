@@ -57,6 +57,7 @@ def _rules() -> Iterator[dict[str, Any]]:
 
 ALERTING = {rule["alert"]: rule for rule in _rules() if "alert" in rule}
 RECORDED = {rule["record"] for rule in _rules() if "record" in rule}
+CASES = yaml.safe_load(TESTS.read_text(encoding="utf-8"))["tests"]
 EACH_ALERT = pytest.mark.parametrize("alert", sorted(ALERTING))
 
 
@@ -143,11 +144,9 @@ def test_no_page_is_about_an_alert_that_does_not_exist() -> None:
 
 @EACH_ALERT
 def test_an_alert_is_tested_where_it_fires_and_where_it_must_not(alert: str) -> None:
-    cases = yaml.safe_load(TESTS.read_text(encoding="utf-8"))["tests"]
-
     fires = [
         bool(expected["exp_alerts"])
-        for case in cases
+        for case in CASES
         for expected in case["alert_rule_test"]
         if expected["alertname"] == alert
     ]
@@ -169,14 +168,17 @@ def test_the_rules_fire_when_they_have_to_and_not_otherwise() -> None:
 
 @pytest.mark.promtool
 def test_a_rule_that_does_not_fire_is_noticed(tmp_path: Path) -> None:
-    (tmp_path / TESTS.name).write_bytes(TESTS.read_bytes())
+    fast = "KeyturnErrorBudgetBurnFast"
+    tests = yaml.safe_load(TESTS.read_text(encoding="utf-8"))
+    tests["tests"] = [case for case in tests["tests"] if fast in str(case["alert_rule_test"])]
+    (tmp_path / TESTS.name).write_text(yaml.safe_dump(tests), encoding="utf-8")
     rules = RULES.read_text(encoding="utf-8").replace("> 0.0144", "> 0.5")
     (tmp_path / RULES.name).write_text(rules, encoding="utf-8")
 
     ended = _promtool("test", "rules", tmp_path / TESTS.name)
 
     assert ended.returncode != 0
-    assert "KeyturnErrorBudgetBurnFast" in ended.stdout + ended.stderr
+    assert fast in ended.stdout + ended.stderr
 
 
 def test_expressions_are_read_as_prometheus_reads_them() -> None:

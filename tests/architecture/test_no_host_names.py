@@ -23,10 +23,12 @@ _MACHINE = re.compile(
 
 
 def _places(pattern: re.Pattern[str]) -> list[str]:
+    texts = ((path, path.read_text("utf-8", errors="replace")) for path in files())
     return [
         f"{relative(path)}:{number}"
-        for path in files()
-        for number, line in enumerate(path.read_text("utf-8", errors="replace").splitlines(), 1)
+        for path, text in texts
+        if pattern.search(text)  # most have none, and need not be read line by line
+        for number, line in enumerate(text.splitlines(), 1)
         if pattern.search(line)
     ]
 

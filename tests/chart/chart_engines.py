@@ -116,7 +116,9 @@ def _chart() -> helm_python.Chart:
 
 
 def _objects(texts: Iterable[str]) -> list[Object]:
-    documents = [document for text in texts for document in yaml.safe_load_all(text) if document]
+    # Some hundred renderings are read: by the parser in C, eight times as fast.
+    loader = yaml.CSafeLoader
+    documents = [found for text in texts for found in yaml.load_all(text, loader) if found]
     return sorted(documents, key=lambda document: (document["kind"], document["metadata"]["name"]))
 
 
