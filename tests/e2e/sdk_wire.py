@@ -16,6 +16,7 @@ import openai
 from tests.e2e.clients import DEADLINE_SECONDS, Clients
 from tests.e2e.owners import OwnedKey
 from tests.e2e.sdk_clients import trust
+from tests.live_files import FollowedFile
 
 BOUNDARY: Final = "the-same-for-every-request"
 # Ids and times of what a request has made; no two requests get the same.
@@ -102,19 +103,13 @@ class Recorder:
     """Requests that reach the stand-in with a key from now on, but for its verifications."""
 
     def __init__(self, clients: Clients, key: OwnedKey) -> None:
-        self._file = clients.stack.layout.logs_dir / "openai-standin.requests.jsonl"
-        bearer = hashlib.sha256(b"Bearer " + key.api_key.expose()).hexdigest()
-        self._mark = bearer.encode()
-        self._position = self._file.stat().st_size
+        self._mark = hashlib.sha256(b"Bearer " + key.api_key.expose()).hexdigest()
+        self._record = FollowedFile(clients.stack.layout.logs_dir / "openai-standin.requests.jsonl")
+        self._record.new_lines()
 
     def new(self) -> list[Request]:
         """Return what came since the last time."""
-        with self._file.open("rb") as record:
-            record.seek(self._position)
-            # Of a line that is being written, a reader may see the beginning only.
-            finished, newline, _ = record.read().rpartition(b"\n")
-        self._position += len(finished + newline)
-        entries = [json.loads(line) for line in finished.splitlines() if self._mark in line]
+        entries = [json.loads(line) for line in self._record.new_lines() if self._mark in line]
         return [
             Request(
                 entry["method"],

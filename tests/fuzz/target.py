@@ -17,7 +17,7 @@ from keyturn_cli.local.stack import LocalStack
 from svc_runtime.secret_bytes import SecretBytes
 from tests.e2e.secret_search import forms_of
 from tests.fuzz.http_answers import Answer, answers_in
-from tests.live_files import whole_lines
+from tests.live_files import FollowedFile, whole_lines
 
 HANG_SECONDS = 20.0  # more than the gateway waits for a head, and than it lingers
 _GOOD = b"GET /v1/models HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n"
@@ -33,6 +33,8 @@ class Target:
     def __init__(self, stack: LocalStack, api_key: SecretBytes) -> None:
         self.stack = stack
         self._forms = forms_of(api_key)
+        self._log = FollowedFile(stack.services["gateway-svc"].log_file)
+        self._faults: list[str] = []
 
     @property
     def pid(self) -> int | None:
@@ -116,8 +118,8 @@ class Target:
 
     def faults(self) -> list[str]:
         """Return what the gateway logged of faults of its own."""
-        log = self.stack.services["gateway-svc"].log_file
-        return [line for line in whole_lines(log) if _is_fault(line)]
+        self._faults += filter(_is_fault, self._log.new_lines())
+        return list(self._faults)
 
     def reached_openai(self, marker: str) -> list[dict[str, Any]]:
         """Return the requests, as the stand-in got them, that bear *marker* anywhere."""

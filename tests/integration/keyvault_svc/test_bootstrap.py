@@ -18,7 +18,7 @@ from keyvault_svc.vault.bootstrap import (
     StepResult,
     run_bootstrap,
 )
-from tests.live_files import whole_lines
+from tests.live_files import FollowedFile
 
 OPTIONS = BootstrapOptions(
     policy_dir=Path(__file__).resolve().parents[3] / "deploy/vault/policies",
@@ -46,20 +46,18 @@ class Bootstrap:
     """The server, with what each run did to it."""
 
     server: OpenBaoServer
+    log: FollowedFile
     runs: list[list[StepResult]] = field(default_factory=list)
     operations: list[set[str]] = field(default_factory=list)
 
     def run(self, *, dry_run: bool, options: BootstrapOptions = OPTIONS) -> list[StepResult]:
         """Run once, and keep which operations the audit log then holds in addition."""
-        before = len(whole_lines(self.server.audit_log))
+        self.log.new_lines()
         results = run_bootstrap(
             self.server.client(), options, dry_run=dry_run, report=lambda _: None
         )
         self.operations.append(
-            {
-                json.loads(line)["request"]["operation"]
-                for line in whole_lines(self.server.audit_log)[before:]
-            }
+            {json.loads(line)["request"]["operation"] for line in self.log.new_lines()}
         )
         self.runs.append(results)
         return results
@@ -75,7 +73,7 @@ class Bootstrap:
 @pytest.fixture(scope="module")
 def bootstrap(empty_openbao: OpenBaoServer) -> Bootstrap:
     """Return a server after a dry run, a run from nothing, a second run and a dry run."""
-    runs = Bootstrap(empty_openbao)
+    runs = Bootstrap(empty_openbao, FollowedFile(empty_openbao.audit_log))
     for dry_run in (True, False, False, True):
         runs.run(dry_run=dry_run)
     return runs
