@@ -19,7 +19,7 @@ _WITHOUT_CANARY = {"unit", "servers"}
 _ALONE = {"cluster", "test_rolling_restart.py"}  # a busy machine would fail what they load or time
 _UNIT_FOLDERS = {"architecture", "chart", "unit"}
 _CALLING_FOLDERS = {"component", "e2e", "fuzz", "skew"}  # most call a whole stack
-_SECOND_FROM = "test_l"  # so that both halves of what calls take about as long
+_SECOND_FROM = "test_k"  # so that both halves of what calls take about as long
 _CAPTURED = pytest.StashKey[list[str]]()
 
 

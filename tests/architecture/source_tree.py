@@ -7,7 +7,6 @@ import importlib
 import pkgutil
 import subprocess
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -29,9 +28,8 @@ def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@cache
 def parse(path: Path) -> ast.Module:
-    """Return the syntax tree of the Python file *path*; it is kept, as many tests ask for it."""
+    """Return the syntax tree of the Python file *path*."""
     return ast.parse(path.read_text(encoding="utf-8"), filename=relative(path))
 
 

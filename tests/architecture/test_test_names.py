@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.architecture.source_tree import files, parse, relative
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 TEST_MODULES = files("tests/**/test_*.py", "tests/test_*.py")
 OTHER_MODULES = sorted(set(files("tests/*.py")) - set(TEST_MODULES))
 
 
-def _functions(path: Path) -> Iterator[Function]:
-    for node in parse(path).body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node
+class Function(NamedTuple):
+    """A function at the top of a module."""
+
+    name: str
+    is_fixture: bool
 
 
-def _is_fixture(function: Function) -> bool:
-    return any("fixture" in ast.unparse(decorator) for decorator in function.decorator_list)
+@cache
+def _functions(path: Path) -> list[Function]:
+    return [
+        Function(node.name, any("fixture" in ast.unparse(found) for found in node.decorator_list))
+        for node in parse(path).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
 
 
 def test_every_function_of_a_test_module_is_a_test_a_fixture_or_private() -> None:
@@ -30,7 +35,7 @@ def test_every_function_of_a_test_module_is_a_test_a_fixture_or_private() -> Non
         f"{relative(path)}: {function.name}"
         for path in TEST_MODULES
         for function in _functions(path)
-        if not function.name.startswith(("test_", "_")) and not _is_fixture(function)
+        if not function.name.startswith(("test_", "_")) and not function.is_fixture
     ]
 
     assert lost == []

@@ -130,7 +130,7 @@ async def test_a_call_that_outlives_its_deadline_is_recorded(kind: str, tape: Lo
         await asyncio.Event().wait()
 
     async with serving(AUDIT, ERRORS, act=act) as channel:
-        reply = await call_kind(channel, kind, seconds=0.2)
+        reply = await call_kind(channel, kind, seconds=1.0)  # enough for the request to arrive
         record = await tape.next_rpc()
 
     assert reply.code == grpc.StatusCode.DEADLINE_EXCEEDED
