@@ -18,6 +18,7 @@ _PARTS = ("alone", "unit", "first", "second", "servers")
 _WITHOUT_CANARY = {"unit", "servers"}
 _ALONE = {"cluster", "test_rolling_restart.py"}  # a busy machine would fail what they load or time
 _UNIT_FOLDERS = {"architecture", "chart", "unit"}
+_TIMED_FOLDERS = {"svc_runtime"}  # deadlines and pipes: what gives way to all others would fail
 _CALLING_FOLDERS = {"component", "e2e", "fuzz", "skew"}  # most call a whole stack
 _SECOND_FROM = "test_k"  # so that both halves of what calls take about as long
 _CAPTURED = pytest.StashKey[list[str]]()
@@ -49,16 +50,20 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return _part_of(collection_path) != part or None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let the search for the canary key come last: it judges what all other tests left."""
     items.sort(key=lambda item: item.path.name == _LAST)
+    if config.getoption("--part") in _WITHOUT_CANARY:
+        for item in items:
+            if "canary_key" in getattr(item, "fixturenames", ()):
+                raise pytest.UsageError(f"{item.nodeid}: its part does not search for the canary")
 
 
 def _part_of(module: Path) -> str:
     names = set(module.relative_to(_TESTS).parts)
     if names & _ALONE:
         return "alone"
-    if names & _UNIT_FOLDERS:
+    if names & _UNIT_FOLDERS and not names & _TIMED_FOLDERS:
         return "unit"
     if names & _CALLING_FOLDERS:
         return "first" if module.name < _SECOND_FROM else "second"

@@ -35,10 +35,11 @@ trap end_all EXIT
 
 run_beside 10 unit "$@"
 .venv/bin/pytest --part alone "$@" || status=$?
+wait_beside unit
+
 run_beside 0 second "$@"
 run_beside 0 servers "$@"
 .venv/bin/pytest --part first "$@" || status=$?
-wait_beside unit
 wait_beside servers
 wait_beside second
 exit "$status"
