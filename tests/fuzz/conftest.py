@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,13 @@ def target_of_session(
     """A stack of the fuzz tests' own, whose demo app uses the canary key by default."""
     home = tmp_path_factory.mktemp("fuzz-stack") / "home"
     with LocalStack(home, Upstream(None, canary_key, "standin")) as stack:
+        yield Target(stack, canary_key)
+
+
+@pytest.fixture
+def fresh_target(tmp_path: Path, canary_key: SecretBytes) -> Iterator[Target]:
+    """A stack of the test's own."""
+    with LocalStack(tmp_path / "home", Upstream(None, canary_key, "standin")) as stack:
         yield Target(stack, canary_key)
 
 
