@@ -167,6 +167,7 @@ async def serve(settings: Settings) -> None:
             owner_port(settings, watcher, people, keys, leases, clock),
             gateway_port(settings, watcher, keys, leases),
         ]
+        stack.push_async_callback(leases.settling.close)
         stack.push_async_callback(stop_together, ports, settings.drain_seconds)
         for port in ports:
             await port.start()

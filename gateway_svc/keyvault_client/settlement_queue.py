@@ -62,6 +62,7 @@ class SettlementQueue:
         self._lost_count = 0
         self._batch = _BATCH
         self._is_wanted = asyncio.Event()
+        self._sending = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -84,15 +85,19 @@ class SettlementQueue:
 
     async def close(self) -> None:
         """Stop, once what waits has been sent; that is tried for at most `_CLOSE_SECONDS`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                async with self._sending:  # what is on its way arrives, and is not sent twice
+                    await self._end_task()
+                await self._send_rest()
+        if self._waiting:
+            _log.warning("settlements_lost", count=len(self._waiting))
+
+    async def _end_task(self) -> None:
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_SECONDS):
-                await self._send_rest()
-        if self._waiting:
-            _log.warning("settlements_lost", count=len(self._waiting))
 
     async def _send_rest(self) -> None:
         """Send what waits; a key service that is being replaced as well is asked again."""
@@ -114,8 +119,9 @@ class SettlementQueue:
 
     async def _send_batch(self) -> bool:
         """Send what fits into one call; return whether the key service took or refused it."""
-        with bind_request_id() as request_id:
-            return await self._send_under(request_id)
+        async with self._sending:
+            with bind_request_id() as request_id:
+                return await self._send_under(request_id)
 
     async def _send_under(self, request_id: str) -> bool:
         batch = [self._waiting[i] for i in range(min(self._batch, len(self._waiting)))]

@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -19,6 +15,7 @@ from gateway_svc.domain.proxied_calls import ProxiedCalls, ProxyRoute
 from gateway_svc.domain.relay import Relay
 from svc_runtime.service_error import ServiceError
 from tests.fakes.slow_key_leaser import SlowKeyLeaser
+from tests.loop_faults import faults_of_loop
 from tests.unit.gateway_svc.relay_stage import ANSWER, CALL, LEASE, SETTLED, Stage, read
 
 UNUSED = replace(SETTLED, outcome=LeaseOutcome.UNUSED)
@@ -60,18 +57,6 @@ class SlowStage(Stage):
             pass
 
 
-@asynccontextmanager
-async def _faults() -> AsyncIterator[list[dict[str, Any]]]:
-    """Enter with what the event loop is told that nobody caught."""
-    faults: list[dict[str, Any]] = []
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: faults.append(context))
-    try:
-        yield faults
-    finally:
-        loop.set_exception_handler(None)
-
-
 @pytest.mark.parametrize("way", ["relay", "live_relay", "proxied"])
 async def test_a_lease_that_comes_after_the_app_has_gone_is_settled_as_unused(way: str) -> None:
     stage = SlowStage()
@@ -105,11 +90,10 @@ async def test_whenever_the_app_goes_its_lease_is_settled_once(turns: int) -> No
 async def test_a_refusal_that_comes_after_the_app_has_gone_is_told_nobody() -> None:
     stage = SlowStage(GrantRevokedError())
 
-    async with _faults() as faults:
+    with faults_of_loop() as faults:
         await stage.leave()
         stage.leaser.is_let_answer.set()
         await stage.patient.close()
-        gc.collect()
 
     assert len(stage.leaser.requests) == 1
     assert stage.leaser.settlements == []

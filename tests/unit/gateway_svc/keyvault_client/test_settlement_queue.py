@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import cast
@@ -35,9 +36,19 @@ SETTLEMENT = LeaseSettlement(
 
 
 class KeyService(KeyLeaseServiceServicer):
-    """Takes settlements, refuses a batch that holds the poison, and can be away."""
+    """Takes settlements, refuses a batch that holds the poison, and can be away.
+
+    Attributes:
+        asked: Lease ids of each batch that has come.
+        is_asked: Set once one has.
+        is_let_answer: Clear while answers are to wait.
+    """
 
     def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+        self.is_asked = asyncio.Event()
+        self.is_let_answer = asyncio.Event()
+        self.is_let_answer.set()
         self.settled: list[str] = []
         self.calls_away = 0
         self.request_ids: list[str] = []
@@ -61,6 +72,9 @@ class KeyService(KeyLeaseServiceServicer):
     ) -> lease_pb.SettleLeaseResponse:
         metadata = dict(context.invocation_metadata() or ())
         self.request_ids.append(str(metadata.get(REQUEST_ID_KEY)))
+        self.asked.append([settlement.lease_id for settlement in request.settlements])
+        self.is_asked.set()
+        await self.is_let_answer.wait()
         if self.calls_away:
             self.calls_away -= 1
             await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
@@ -106,6 +120,26 @@ async def test_what_waits_is_sent_at_the_end(
     await queue.close()
 
     assert service.settled == [settlement.lease_id for settlement in _settlements(1100)]
+
+
+async def test_a_batch_that_is_on_its_way_at_the_end_is_sent_once(
+    key_service: tuple[KeyService, SettlementQueue],
+) -> None:
+    service, queue = key_service
+    service.is_let_answer.clear()
+    first, second = _settlements(2)
+    queue.start()
+    queue.put(first)
+    await service.is_asked.wait()
+
+    queue.put(second)
+    closing = asyncio.create_task(queue.close())
+    await asyncio.sleep(0.05)  # close() would have broken the batch off
+    service.is_let_answer.set()
+    await closing
+
+    assert service.asked == [[first.lease_id], [second.lease_id]]
+    assert service.settled == [first.lease_id, second.lease_id]
 
 
 async def test_one_that_is_refused_does_not_take_others_along(

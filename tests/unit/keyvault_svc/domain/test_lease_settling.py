@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
+from keyvault_svc.domain import lease_settling
 from keyvault_svc.domain.errors import KeyRecordUnreadableError, LimitStoreUnavailableError
 from keyvault_svc.domain.key_state import KeyState
 from keyvault_svc.domain.lease import Lease
@@ -12,6 +14,7 @@ from keyvault_svc.domain.names import GrantName
 from keyvault_svc.domain.settlement import LeaseOutcome, LeaseSettlement
 from svc_runtime.service_error import ServiceError
 from svc_runtime.vault.errors import VaultUnavailableError
+from tests.loop_faults import faults_of_loop
 from tests.unit.keyvault_svc.custody_stage import REQUEST, TEAM_KEY
 from tests.unit.keyvault_svc.lease_stage import (
     BOUND,
@@ -25,6 +28,23 @@ from tests.unit.keyvault_svc.samples import KEY, make_grant, make_record
 
 DAY = LimitKind.TOKENS_PER_DAY
 REJECTED = LeaseOutcome.KEY_REJECTED
+
+
+async def _leave(stage: LeaseStage, settlements: list[LeaseSettlement]) -> asyncio.Event:
+    """Settle and go away when the store has settled one; return what lets the store answer."""
+    has_settled, is_let_answer = asyncio.Event(), asyncio.Event()
+
+    async def hold_answer() -> None:
+        has_settled.set()
+        await is_let_answer.wait()
+
+    stage.limits.after["settle"] = hold_answer
+    asking = asyncio.create_task(stage.settling.settle(settlements, REQUEST))
+    await has_settled.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    return is_let_answer
 
 
 def _of_nobody(outcome: LeaseOutcome, *, team: bool = False) -> LeaseSettlement:
@@ -135,3 +155,45 @@ async def test_settlements_count_even_if_no_key_can_be_queued(
 
     stage.line.before("write verification", fail)
     assert await stage.settling.settle([refused], REQUEST) == 1
+
+
+async def test_a_settlement_whose_gateway_has_gone_is_logged_and_counts_once() -> None:
+    stage = LeaseStage(limited(TOKENS))
+    settlements = [settlement_of(await stage.lease()) for _ in range(3)]
+
+    is_let_answer = await _leave(stage, settlements)
+    is_let_answer.set()
+    await stage.settling.close()
+    assert await stage.settling.settle(settlements, REQUEST) == 0
+
+    logged = sorted(written.lease_id for written in stage.log.written)
+    assert logged == sorted(settlement.lease_id for settlement in settlements)
+    assert await stage.counted(DAY) == (3 * 100, 0)
+
+
+async def test_a_failure_that_no_gateway_waits_for_is_told_nobody() -> None:
+    stage = LeaseStage(limited(TOKENS))
+    settlements = [settlement_of(await stage.lease()) for _ in range(2)]
+    stage.limits.stuck = {settlements[1].lease_id}
+
+    with faults_of_loop() as faults:
+        is_let_answer = await _leave(stage, settlements)
+        is_let_answer.set()
+        await stage.settling.close()
+
+    assert [written.lease_id for written in stage.log.written] == [settlements[0].lease_id]
+    assert faults == []
+
+
+async def test_a_store_that_does_not_answer_at_the_end_does_not_hold_the_stop_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lease_settling, "_CLOSE_SECONDS", 0.0)
+    stage = LeaseStage(limited(TOKENS))
+    settlement = settlement_of(await stage.lease())
+
+    await _leave(stage, [settlement])
+    await stage.settling.close()
+
+    assert stage.log.written == []
+    assert len(asyncio.all_tasks()) == 1
