@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import (  # type: ignore[import-untyped]  # the pac
 from svc_runtime.access_policy import REFLECTION_SERVICES, AccessPolicy, with_reflection
 from svc_runtime.authentication import Authenticator
 from svc_runtime.clock import SystemClock
+from svc_runtime.grpc_handlers import generic_only
 from svc_runtime.interceptors.audit import AuditInterceptor
 from svc_runtime.interceptors.authorization import AuthorizationInterceptor
 from svc_runtime.interceptors.calls_under_way import CallsUnderWay, assign_calls
@@ -117,7 +118,7 @@ def build_server(
         ],
     )
     assign_calls(server, calls)
-    register(server)
+    register(generic_only(server))
     _add_reflection(server, reflection_of)
     return server, server.add_secure_port(listener.address, listener.credentials)
 

@@ -6,6 +6,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]  # ships none
 from grpc_health.v1.health import aio as health_aio  # type: ignore[import-untyped]  # ships none
 
+from svc_runtime.grpc_handlers import generic_only
 from svc_runtime.serving_port import ServingPort
 
 _MAX_REQUEST_BYTES = 4096  # A health request is a service name; nobody authenticates here
@@ -60,5 +61,5 @@ class HealthServer:
                 ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
             ]
         )
-        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, generic_only(server))
         return server, server.add_insecure_port(address)

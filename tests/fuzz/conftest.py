@@ -24,13 +24,6 @@ def target_of_session(
 
 
 @pytest.fixture
-def fresh_target(tmp_path: Path, canary_key: SecretBytes) -> Iterator[Target]:
-    """A stack of the test's own."""
-    with LocalStack(tmp_path / "home", Upstream(None, canary_key, "standin")) as stack:
-        yield Target(stack, canary_key)
-
-
-@pytest.fixture
 def target(target_of_session: Target) -> Iterator[Target]:
     """The gateway; it is the same process after the test, has met no fault, and serves."""
     faults = target_of_session.faults()

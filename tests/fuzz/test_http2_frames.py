@@ -144,12 +144,10 @@ IGNORED = {
 GOODBYE = frame(PING, b"\0" * 7)  # malformed, which ends a connection that is open still
 
 
-# At a gateway of its own: after thousands of odd calls this ended the whole process in three of
-# some hundred tries. docs/threat-model.md has that.
 def test_a_path_that_is_no_text_ends_no_call_and_the_port_is_back_soon(
-    fresh_target: Target,
+    target_of_session: Target,
 ) -> None:
-    target = fresh_target
+    target = target_of_session
     body = b'{"model":"gpt-4o-many","stream":true,"messages":[{"role":"user","content":"a"}]}'
     request = pass_pb.UpstreamRequest(method="POST", path="chat/completions", body=body)
     with target.grpc_channel() as channel:
