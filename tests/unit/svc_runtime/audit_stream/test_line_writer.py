@@ -217,7 +217,9 @@ async def test_who_waits_does_not_wait_for_later_lines() -> None:
         for line in later:
             writer.put(line)
 
-        await asyncio.to_thread(_read_lines, reading, 5_000)
+        # The last of them may share a write of up to 256 KiB with later lines; the rest are more
+        # than a pipe holds.
+        await asyncio.to_thread(_read_lines, reading, 17_500)
 
         await waiting
         with pytest.raises(TimeoutError):
