@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 import grpc
-from grpc._cython import cygrpc
+from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs leave it out
 from grpc_health.v1 import health_pb2_grpc  # type: ignore[import-untyped]  # ships none
 from grpc_health.v1.health import aio as health_aio  # type: ignore[import-untyped]  # ships none
 
@@ -44,7 +44,7 @@ async def _overwritten(way: str) -> int:
     not_utf8: Any = b"/test.Echo/\xff"
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         breaking = channel.unary_unary(not_utf8, bytes, bytes)(b"", timeout=20)
-        asyncio.get_running_loop().set_task_factory(make_task)
+        asyncio.get_running_loop().set_task_factory(make_task)  # type: ignore[arg-type]  # its options
         await breaking.code()
     try:
         await server.wait_for_termination(timeout=20)
