@@ -42,6 +42,8 @@ RPCS = {
 }
 STREAMED = sorted(name for name, (method, _) in RPCS.items() if method.server_streaming)
 SOUND = bytes(range(256)) * 300
+_OWN_ERROR = "Internal error from Core"
+_MOST_OWN_ERRORS = 5
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,21 @@ def start_call(channel: grpc.aio.Channel, key: OwnedKey, rpc: str, *requests: Me
 
 
 async def call_rpc(clients: Clients, key: OwnedKey, rpc: str, *requests: Message) -> Answered:
-    """Make one call with *key*, and put what comes back into the transcript."""
+    """Make one call with *key*, and put what comes back into the transcript.
+
+    A call that is refused while grpc.aio still sends its messages may end with an error of
+    grpc.aio's own, whatever it was refused for: such a call is made again.
+    """
+    for _ in range(_MOST_OWN_ERRORS):
+        try:
+            return await _call_once(clients, key, rpc, *requests)
+        except grpc.aio.AioRpcError as error:
+            if error.details() != _OWN_ERROR:
+                raise
+    return await _call_once(clients, key, rpc, *requests)
+
+
+async def _call_once(clients: Clients, key: OwnedKey, rpc: str, *requests: Message) -> Answered:
     async with clients.gateway() as channel:
         call = start_call(channel, key, rpc, *requests)
         try:

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 
 # Without a random seed: what fails once fails everywhere, and every time.
 bounded = settings(
-    max_examples=200,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     database=None,
