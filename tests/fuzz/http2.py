@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from enum import StrEnum
 
-from tests.fuzz.target import Target
+from tests.fuzz.target import HANG_SECONDS, Target
 
 DATA, HEADERS, PRIORITY, RESET, SETTINGS, PUSH, PING, GOAWAY, WINDOW, CONTINUATION = range(10)
 ACK = END_STREAM = 0x1
@@ -76,25 +77,58 @@ def data(content: bytes, *, flags: int = END_STREAM, stream: int = 1) -> bytes:
     return frame(DATA, content, flags=flags, stream=stream)
 
 
-def end_of(target: Target, sent: bytes, *, preface: bytes = PREFACE + frame(SETTINGS)) -> int | End:
+def end_of(
+    target: Target,
+    sent: bytes,
+    *,
+    preface: bytes = PREFACE + frame(SETTINGS),
+    patience_seconds: float | None = None,
+) -> int | End:
     """Send *sent*; return the status that the gateway gives stream 1, or how else it ends.
+
+    Args:
+        target: The gateway.
+        sent: What follows *preface*.
+        preface: What a client begins with.
+        patience_seconds: After how much silence to leave, as what was sent may be the beginning of
+            a frame; None to stay.
 
     Raises:
         TimeoutError: Nothing ends.
     """
     received = b""
     with target.connect_to_grpc() as connection:
+        if patience_seconds is not None:
+            connection.settimeout(patience_seconds)
         with suppress(ConnectionError, ssl.SSLError):  # it may close before it has read it all
             connection.sendall(preface + sent)
         with suppress(ConnectionError, ssl.SSLError):  # it may cut the connection
             while _end_in(received) is None:
-                piece = connection.recv(_PIECE_BYTES)
+                try:
+                    piece = connection.recv(_PIECE_BYTES)
+                except TimeoutError:
+                    if patience_seconds is None:
+                        raise
+                    _leave(connection)
+                    break
                 if not piece:
                     break
                 received += piece
     target.must_not_show_key(received)
     end = _end_in(received)
     return End.CLOSED if end is None else end
+
+
+def _leave(connection: ssl.SSLSocket) -> None:
+    """Say that nothing more comes, and wait until the gateway closes.
+
+    Raises:
+        TimeoutError: It does not.
+    """
+    connection.settimeout(HANG_SECONDS)
+    connection.shutdown(socket.SHUT_WR)  # of TCP: what still comes is read as it is
+    while connection.recv(_PIECE_BYTES):
+        pass
 
 
 def _end_in(received: bytes) -> int | End | None:
